@@ -1,0 +1,375 @@
+//! The inbound half: bytes to events.
+
+use super::{Connection, Event, Rx, Tx, is, sent};
+use crate::action::Step;
+use crate::content::{Inbound, Piece};
+use crate::error::{Failure, Fault, Kind};
+use crate::framing::ResponseFraming;
+use crate::grammar::{self, Protocols};
+use crate::head::fields::Trailers;
+use crate::head::response::{Context, ResponseHead};
+use crate::head::scan::{Scan, flag};
+use crate::limits;
+use crate::persistence::{ClientFacts, CloseReason};
+use crate::time::Instant;
+
+/// What one turn of the loop did with the bytes it was shown.
+enum Turn<'b> {
+    /// Consumed so many, and there may be more in the rest.
+    Again(usize),
+    /// Consumed so many; the rest must wait.
+    Wait(usize),
+    /// Consumed so many, and found this.
+    Found(usize, Event<'b>),
+}
+
+use Turn::{Again, Found, Wait};
+
+impl Connection {
+    pub(super) fn read_on<'b>(
+        &mut self,
+        now: Instant,
+        unread: &'b [u8],
+        room: usize,
+    ) -> Step<Event<'b>> {
+        if let Some(kind) = self.failed.take() {
+            return Step::found(0, Event::Failed(Failure { kind, offset: self.consumed }));
+        }
+        let mut consumed = 0;
+        loop {
+            let bytes = unread.get(consumed..).unwrap_or_default();
+            let turn = self.one_turn(now, bytes, room);
+            let (Again(n) | Wait(n) | Found(n, _)) = turn;
+            consumed += n;
+            self.consumed = self.consumed.saturating_add(n as u64);
+            match turn {
+                Again(_) => {}
+                Wait(_) => return Step::nothing(consumed),
+                Found(_, event) => return Step::found(consumed, event),
+            }
+        }
+    }
+
+    fn one_turn<'b>(&mut self, now: Instant, bytes: &'b [u8], room: usize) -> Turn<'b> {
+        match self.rx {
+            Rx::Idle | Rx::Await => self.between(bytes),
+            Rx::Head(scan) => self.head(now, bytes, room, scan),
+            Rx::Reading(body) => self.content(now, bytes, room, body),
+            Rx::Discard { body, budget } => self.discard(now, bytes, body, budget),
+            Rx::Surplus => self.surplus(bytes),
+            Rx::Sink | Rx::Over => Wait(bytes.len()),
+            Rx::Tunnel => Wait(0),
+        }
+    }
+
+    /// Before a status line, or where none is expected: one rule for stray empty lines (S2.5).
+    fn between<'b>(&mut self, bytes: &[u8]) -> Turn<'b> {
+        match bytes {
+            [] if self.flags & is::EOF == 0 => Wait(0),
+            [] if self.rx == Rx::Idle => {
+                self.facts.set(ClientFacts::eof, true);
+                self.decide(CloseReason::PeerClosed);
+                self.rx = Rx::Over;
+                Wait(0)
+            }
+            [] => self.fail(Fault::new(Kind::NoResponse, 0), bytes),
+            [b'\r' | b'\n', ..] if self.blank < limits::BLANK_OCTETS => {
+                self.blank += 1;
+                Again(1)
+            }
+            [..] if self.rx == Rx::Idle => {
+                self.facts.set(ClientFacts::surplus, true);
+                self.decide(CloseReason::Surplus);
+                self.rx = Rx::Surplus;
+                Again(0)
+            }
+            [b'\r' | b'\n', ..] => self.fail(Fault::new(Kind::EmptyLines, 0), bytes),
+            // S2.5: what comes before any octet of the request went out does not answer it.
+            [..] if !self.begun() => self.fail(Fault::new(Kind::Unsolicited, 0), bytes),
+            [..] => {
+                self.rx = Rx::Head(Scan::new());
+                Again(0)
+            }
+        }
+    }
+
+    /// Whether an octet of the oldest request was transmitted.
+    fn begun(&self) -> bool {
+        self.owed < self.queue.written_from(0)
+    }
+
+    /// Bytes that no request asked for. The verdict has fallen; a 408 that the server sent to an
+    /// idle connection is worth telling apart, once its status line is whole.
+    fn surplus<'b>(&mut self, bytes: &[u8]) -> Turn<'b> {
+        const LONGEST: usize = 256;
+        let eof = self.flags & is::EOF != 0;
+        let pattern = |(i, &b): (usize, &u8)| match i {
+            7 => b.is_ascii_digit(),
+            12 => matches!(b, b' ' | b'\r'),
+            _ => b"HTTP/1.1 408".get(i).is_some_and(|&p| p == b),
+        };
+        let line = memchr::memchr(b'\n', bytes);
+        if bytes.iter().take(13).enumerate().all(pattern) {
+            match line {
+                None if !eof && bytes.len() < LONGEST => return Wait(0),
+                Some(n) if n > 12 => self.verdict = Some(CloseReason::Idle408),
+                _ => {}
+            }
+        }
+        self.rx = Rx::Sink;
+        Wait(bytes.len())
+    }
+
+    fn head<'b>(&mut self, now: Instant, bytes: &'b [u8], room: usize, mut scan: Scan) -> Turn<'b> {
+        if room == 0 {
+            self.flags |= is::PAUSED;
+            return Wait(0);
+        }
+        self.resume(now);
+        let eof = self.flags & is::EOF != 0;
+        let whole = match scan.advance(bytes, &self.config.head_rules()) {
+            Err(fault) => return self.fail(fault, bytes),
+            Ok(None) if eof => {
+                return self.fail(Fault::new(Kind::IncompleteHead, bytes.len()), bytes);
+            }
+            Ok(None) => {
+                self.rx = Rx::Head(scan);
+                return Wait(0);
+            }
+            Ok(Some(n)) => n,
+        };
+        let context = Context {
+            head: self.queue.has(0, sent::HEAD),
+            connect: self.queue.has(0, sent::CONNECT),
+            tolerant: self.config.is_tolerant(),
+            raw: self.config.is_raw(),
+        };
+        let head = match ResponseHead::judge(bytes.get(..whole).unwrap_or(bytes), scan, context) {
+            Err(fault) => return self.fail(fault, bytes),
+            Ok(head) => head,
+        };
+        if head.is_interim() {
+            return match self.interim(now, &head) {
+                Ok(()) => Found(whole, Event::Interim(head)),
+                Err(kind) => self.fail(Fault::new(kind, whole), bytes),
+            };
+        }
+        if head.status() == 101 && !self.switch_allowed(&head) {
+            return self.fail(Fault::new(Kind::SwitchRefused, whole), bytes);
+        }
+        self.finally(now, &head);
+        Found(whole, Event::Response(head))
+    }
+
+    fn interim(&mut self, now: Instant, head: &ResponseHead<'_>) -> Result<(), Kind> {
+        self.interim = self.interim.saturating_add(1);
+        if self.interim > limits::INTERIM {
+            return Err(Kind::TooManyInterim);
+        }
+        self.facts.set(ClientFacts::close, head.says_close());
+        self.facts.set(ClientFacts::options_bad, head.has(flag::OPTIONS_BAD));
+        if head.status() == 100 {
+            self.flags &= !is::WAITING;
+        }
+        self.blank = 0;
+        self.touch(now);
+        self.rx = Rx::Await;
+        Ok(())
+    }
+
+    /// S8.9: a 101 answers an offer, with a protocol of the offer.
+    fn switch_allowed(&self, head: &ResponseHead<'_>) -> bool {
+        let mut chosen = Protocols::NONE;
+        head.fields()
+            .filter(|line| line.is("upgrade"))
+            .flat_map(|line| grammar::members(line.value))
+            .for_each(|p| chosen.add(p));
+        self.queue.has(0, sent::UPGRADE) && self.offered.allow(chosen)
+    }
+
+    /// A final head: notes what its exchange will be decided on.
+    fn finally(&mut self, now: Instant, head: &ResponseHead<'_>) {
+        let scan = head.scan();
+        let http10 = scan.is_http10();
+        let keep = scan.has(flag::KEEP_ALIVE);
+        let framing = head.framing();
+        self.status = head.status();
+
+        let sent_close = self.queue.has(0, sent::CLOSE);
+        let f = &mut self.facts;
+        f.set(ClientFacts::tunnel, framing == ResponseFraming::Tunnel);
+        f.set(ClientFacts::sent_close, sent_close);
+        f.set(ClientFacts::close, head.says_close());
+        f.set(ClientFacts::http10, http10);
+        f.set(ClientFacts::keep_alive, keep);
+        f.set(ClientFacts::options_bad, scan.has(flag::OPTIONS_BAD));
+        let with_length = scan.has(flag::LENGTH | flag::LENGTH_BAD);
+        f.set(ClientFacts::coding_unsafe, scan.has(flag::CODING) && (http10 || with_length));
+        f.set(ClientFacts::undelimited, framing == ResponseFraming::UntilClose);
+        f.set(ClientFacts::timed_out, head.status() == 408);
+
+        // S2.2: without the option only `timeout` counts, and only on 1.1.
+        let hinted = keep || !http10 && !self.config.is_strict_about_hints();
+        let hints = head.hints();
+        let timeout = hints.timeout.filter(|_| hinted);
+        f.set(ClientFacts::zero_timeout, timeout == Some(0));
+        self.usable = self.config.usable(timeout);
+        self.left = match hints.max.filter(|_| keep) {
+            Some(max) => max.min(u32::MAX - 1),
+            None if self.left == u32::MAX => u32::MAX,
+            None => self.left.saturating_sub(1),
+        };
+        f.set(ClientFacts::zero_max, self.left == 0);
+
+        self.early(head);
+        if !http10 && crate::persistence::client(self.facts).is_none() {
+            self.flags |= is::PROVEN;
+        }
+        self.touch(now);
+        self.rx = Rx::Reading(match framing {
+            ResponseFraming::None | ResponseFraming::Tunnel => Inbound::Length(0),
+            ResponseFraming::Length(n) => Inbound::Length(n),
+            ResponseFraming::Chunked => Inbound::Chunked(crate::chunked::Decoder::new()),
+            ResponseFraming::UntilClose => Inbound::UntilClose,
+        });
+    }
+
+    /// A final response before the request is sent: whether to go on sending (S2.5).
+    fn early(&mut self, head: &ResponseHead<'_>) {
+        let Tx::Sending(out) = self.tx else { return };
+        let budget = u64::from(self.config.early_finish);
+        let small = matches!(out, crate::content::Outbound::Length(left) if left <= budget);
+        let go_on = head.status() < 300 || small && !head.says_close();
+        self.flags &= !is::WAITING;
+        if !go_on {
+            self.stop_sending();
+        }
+    }
+
+    fn content<'b>(
+        &mut self,
+        now: Instant,
+        bytes: &'b [u8],
+        room: usize,
+        mut body: Inbound,
+    ) -> Turn<'b> {
+        let (n, piece) = match body.step(bytes, room, &self.config.trailer_rules(), true) {
+            Ok(found) => found,
+            Err(fault) => return self.fail(fault, bytes),
+        };
+        self.rx = Rx::Reading(body);
+        if n > 0 {
+            self.touch(now);
+        }
+        match piece {
+            Piece::Content(range) => {
+                self.resume(now);
+                Found(n, Event::Content(bytes.get(range).unwrap_or_default()))
+            }
+            Piece::End(range) => {
+                self.resume(now);
+                self.finish_exchange(now);
+                Found(n, Event::End(Trailers::new(bytes.get(range).unwrap_or_default())))
+            }
+            Piece::Nothing if room == 0 && bytes.len() > n && body.run() > 0 => {
+                if self.flags & is::PAUSED == 0 {
+                    self.flags |= is::PAUSED;
+                    self.touch(now);
+                }
+                Wait(n)
+            }
+            Piece::Nothing if self.flags & is::EOF != 0 => match self.cut_short(&body) {
+                Some(kind) => self.fail(Fault::new(kind, bytes.len()), bytes),
+                None => {
+                    self.finish_exchange(now);
+                    Found(n, Event::End(Trailers::NONE))
+                }
+            },
+            Piece::Nothing => {
+                self.resume(now);
+                Wait(n)
+            }
+        }
+    }
+
+    /// What EOF means here. S6.7: an EOF that may be a truncation completes nothing.
+    fn cut_short(&self, body: &Inbound) -> Option<Kind> {
+        match body.cut_short() {
+            None if self.flags & is::TRUNCATED != 0 => Some(Kind::IncompleteContent),
+            kind => kind,
+        }
+    }
+
+    /// Back-pressure, if there was any, is over: the peer gets its time back.
+    fn resume(&mut self, now: Instant) {
+        if self.flags & is::PAUSED != 0 {
+            self.flags &= !is::PAUSED;
+            self.touch(now);
+        }
+    }
+
+    fn discard<'b>(
+        &mut self,
+        now: Instant,
+        bytes: &[u8],
+        mut body: Inbound,
+        budget: u32,
+    ) -> Turn<'b> {
+        let (n, piece) = match body.step(bytes, usize::MAX, &self.config.trailer_rules(), true) {
+            Ok(found) => found,
+            Err(_) => {
+                self.facts.set(ClientFacts::invalid, true);
+                self.finish_exchange(now);
+                return Wait(bytes.len());
+            }
+        };
+        let cost = u32::try_from(n).unwrap_or(u32::MAX);
+        let eof = piece == Piece::Nothing && self.flags & is::EOF != 0;
+        match budget.checked_sub(cost) {
+            Some(budget) if !eof => {
+                self.rx = Rx::Discard { body, budget };
+                match piece {
+                    Piece::End(_) => self.finish_exchange(now),
+                    Piece::Nothing => return Wait(n),
+                    Piece::Content(_) => {}
+                }
+            }
+            _ => {
+                self.facts.set(ClientFacts::discard, true);
+                self.finish_exchange(now);
+            }
+        }
+        Again(n)
+    }
+
+    /// The response is broken or will not come: nothing that follows is interpreted.
+    fn fail<'b>(&mut self, fault: Fault, bytes: &[u8]) -> Turn<'b> {
+        let offset = self.consumed.saturating_add(fault.at as u64);
+        let kind = fault.kind;
+        // A head that is broken is part of an answer all the same (S5).
+        let answered = matches!(self.rx, Rx::Head(_)) && self.status == 0;
+        self.fate = Some(if answered { Kind::IncompleteHead } else { kind });
+        let closed = matches!(
+            kind,
+            Kind::NoResponse
+                | Kind::IncompleteHead
+                | Kind::IncompleteContent
+                | Kind::IncompleteTrailers
+        );
+        self.facts.set(ClientFacts::invalid, !closed);
+        self.facts.set(ClientFacts::eof, closed);
+        let reason = match kind {
+            Kind::Unsolicited => CloseReason::Surplus,
+            _ if closed => CloseReason::PeerClosed,
+            _ => CloseReason::ResponseInvalid,
+        };
+        self.decide(reason);
+        // S2.5: a switch that nobody asked for is not to be waited out.
+        if kind == Kind::SwitchRefused {
+            self.aborted = Some(reason);
+        }
+        self.rx = Rx::Over;
+        self.tx = Tx::Stopped;
+        Found(bytes.len(), Event::Failed(Failure { kind, offset }))
+    }
+}

@@ -1,0 +1,235 @@
+//! The outbound half: requests and their content.
+
+use super::{Connection, Reuse, Rx, Tx, is, sent};
+use crate::content::{Content, Frame, Moved, Outbound, Plan, Started};
+use crate::encode::{self, Declared, Told, Writer};
+use crate::error::{Part, SendError};
+use crate::head::fields::Line;
+use crate::limits;
+use crate::time::Instant;
+
+/// Methods whose effect is the same done twice (RFC 9110 §9.2.2).
+const IDEMPOTENT: [&str; 6] = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"];
+
+impl Connection {
+    /// Makes a request. The first on a connection needs nothing; each later one needs
+    /// [`checkout`](Self::checkout) first, unless it is pipelined.
+    ///
+    /// The machine adds what belongs to it: `Connection`, `Content-Length`, `Transfer-Encoding`.
+    /// `Host` is the caller's, and must be there on 1.1. With `Expect: 100-continue` the content is
+    /// held until the server wants it or [`Timer::ContinueWait`](crate::Timer::ContinueWait)
+    /// expires: send it when [`Wants::content`](crate::Wants::content) is true. `close` in a
+    /// `Connection` line makes this the last request.
+    ///
+    /// # Errors
+    /// [`SendError::NotReady`] with the state that is in the way; [`SendError::Invalid`] for what must
+    /// not be sent; [`SendError::Short`] with what is needed.
+    pub fn request<'f>(
+        &mut self,
+        now: Instant,
+        method: &str,
+        target: impl AsRef<[u8]>,
+        fields: impl IntoIterator<Item = impl Into<Line<'f>>>,
+        content: Content,
+        out: &mut [u8],
+    ) -> Result<Started, SendError> {
+        let pipelined = self.queue.len() > 0;
+        let ready = if pipelined { self.may_follow(method, content) } else { self.may_begin(now) };
+        ready.map_err(SendError::NotReady)?;
+        let http10 = self.config.is_http10();
+        let (plan, declared) = shape(method, content, http10)?;
+
+        let mut w = Writer::new(out);
+        encode::request_line(&mut w, method, target.as_ref(), if http10 { 0 } else { 1 })?;
+        let told = encode::fields(&mut w, fields, declared)?;
+        let has_content = !matches!(plan, Plan::None | Plan::Length(0));
+        self.check(&told, has_content, pipelined)?;
+        let close = told.close || self.config.is_one_shot() || self.left == 1;
+        encode::connection(
+            &mut w,
+            &[
+                (close, b"close"),
+                // S2.4: asked for at every request, and never of a proxy.
+                (!close && !self.config.is_to_proxy(), b"keep-alive"),
+                (!told.upgrade.is_empty(), b"upgrade"),
+                (told.te, b"TE"),
+            ],
+        );
+        encode::framing(&mut w, declared);
+        w.put(b"\r\n");
+        let written = w.finish()?;
+
+        // From here on nothing fails.
+        let bits = [
+            (method == "HEAD", sent::HEAD),
+            (method == "CONNECT", sent::CONNECT),
+            (!told.upgrade.is_empty(), sent::UPGRADE),
+            (told.expect, sent::EXPECT),
+            (close, sent::CLOSE),
+            (IDEMPOTENT.contains(&method), sent::IDEMPOTENT),
+            (self.flags & is::USED == 0, sent::FIRST),
+        ];
+        let bits = bits.iter().filter(|(on, _)| *on).fold(0, |all, (_, bit)| all | bit);
+        self.queue.push(bits);
+        self.offered = told.upgrade;
+        self.flags = (self.flags | is::USED) & !is::CHECKED;
+        if !pipelined {
+            self.rx = Rx::Await;
+            self.touch(now);
+        }
+        self.wrote(now, written as u64);
+        let out = Outbound::of(plan, false);
+        self.tx = if out.is_done() { Tx::Quiet } else { Tx::Sending(out) };
+        self.flags = if told.expect { self.flags | is::WAITING } else { self.flags & !is::WAITING };
+        Ok(Started { written, plan: if has_content { plan } else { Plan::None } })
+    }
+
+    /// Whether a request may begin on an idle connection.
+    fn may_begin(&self, now: Instant) -> Result<(), Reuse> {
+        match self.state(now) {
+            Reuse::Ready { .. } | Reuse::ImmediateOnly
+                if self.flags & is::USED != 0 && self.flags & is::CHECKED == 0 =>
+            {
+                Err(Reuse::Unchecked)
+            }
+            Reuse::Ready { .. } | Reuse::ImmediateOnly => Ok(()),
+            state => Err(state),
+        }
+    }
+
+    /// Whether a request may be pipelined behind those in flight (S7.4).
+    fn may_follow(&self, method: &str, content: Content) -> Result<(), Reuse> {
+        let open = self.queue.len();
+        let fine = |nth| {
+            let refused = sent::CONNECT | sent::UPGRADE | sent::CLOSE;
+            self.queue.has(nth, sent::IDEMPOTENT) && !self.queue.has(nth, refused)
+        };
+        let allowed = self.config.may_pipeline()
+            && self.flags & is::PROVEN != 0
+            && self.flags & is::EOF == 0
+            && self.verdict.is_none()
+            && crate::persistence::client(self.facts.only(super::STICKY)).is_none()
+            && self.tx == Tx::Quiet
+            && open < limits::PIPELINE.min(usize::try_from(self.left).unwrap_or(usize::MAX))
+            && IDEMPOTENT.contains(&method)
+            && content == Content::None
+            && (0..open).all(fine);
+        if allowed { Ok(()) } else { Err(self.verdict.map_or(Reuse::Busy, Reuse::No)) }
+    }
+
+    /// What the fields must agree on with the rest of the request.
+    fn check(&self, told: &Told, content: bool, pipelined: bool) -> Result<(), SendError> {
+        let http10 = self.config.is_http10();
+        if told.hosts > 1 || told.hosts == 0 && !http10 {
+            return Err(SendError::Invalid(Part::Host));
+        }
+        // RFC 9110 §10.1.1, S8.9: nothing of this exists on 1.0, or without content.
+        if told.expect && (http10 || !content) {
+            return Err(SendError::Invalid(Part::Content));
+        }
+        if !told.upgrade.is_empty() && (http10 || pipelined) {
+            return Err(SendError::Invalid(Part::Upgrade));
+        }
+        Ok(())
+    }
+
+    /// Sends content: copies as much of it as fits into `out`, wrapped as the plan says.
+    ///
+    /// # Errors
+    /// [`SendError::NotNow`] while no content may be sent: ask [`wants`](Self::wants).
+    /// [`SendError::Length`] if it is more than was declared.
+    pub fn send(
+        &mut self,
+        now: Instant,
+        content: &[u8],
+        out: &mut [u8],
+    ) -> Result<Moved, SendError> {
+        let mut sending = self.outbound()?;
+        let moved = sending.send(content, out)?;
+        self.sent(now, sending, moved.written as u64);
+        Ok(moved)
+    }
+
+    /// Sends `len` octets of content without copying them: the caller puts them between the frame's
+    /// prefix and suffix, on the wire or in a buffer, and reports all of it as transmitted.
+    ///
+    /// # Errors
+    /// As [`send`](Self::send).
+    pub fn frame(&mut self, now: Instant, len: u64) -> Result<Frame, SendError> {
+        let mut sending = self.outbound()?;
+        let frame = sending.frame(len)?;
+        self.sent(now, sending, frame.total());
+        Ok(frame)
+    }
+
+    /// Ends content of unknown length, with trailers. Has no effect on content that has ended by
+    /// itself.
+    ///
+    /// # Errors
+    /// [`SendError::Length`] if declared content is missing: send it, or [`abort`](Self::abort).
+    /// [`SendError::Invalid`] for trailers that must not be sent. [`SendError::Short`],
+    /// [`SendError::NotNow`].
+    pub fn finish<'f>(
+        &mut self,
+        now: Instant,
+        trailers: impl IntoIterator<Item = impl Into<Line<'f>>>,
+        out: &mut [u8],
+    ) -> Result<usize, SendError> {
+        let mut sending = self.outbound()?;
+        let written = sending.finish(trailers, out)?;
+        self.sent(now, sending, written as u64);
+        Ok(written)
+    }
+
+    /// How much content fits into `out_room` octets of output, wrapped.
+    #[must_use]
+    pub fn fits(&self, out_room: usize) -> usize {
+        match self.tx {
+            Tx::Sending(out) => out.fits(out_room),
+            _ => 0,
+        }
+    }
+
+    fn outbound(&self) -> Result<Outbound, SendError> {
+        match self.tx {
+            Tx::Sending(out) if self.flags & is::WAITING == 0 => Ok(out),
+            Tx::Quiet if self.flags & is::USED != 0 => Ok(Outbound::Done),
+            _ => Err(SendError::NotNow),
+        }
+    }
+
+    fn sent(&mut self, now: Instant, sending: Outbound, written: u64) {
+        if let Tx::Sending(_) = self.tx {
+            self.wrote(now, written);
+            self.tx = if sending.is_done() { Tx::Quiet } else { Tx::Sending(sending) };
+            self.settle();
+        }
+    }
+
+    fn wrote(&mut self, now: Instant, n: u64) {
+        if n == 0 {
+            return;
+        }
+        if self.owed == 0 {
+            self.moved = self.moved.max(now);
+        }
+        self.owed = self.owed.saturating_add(n);
+        self.queue.wrote(n);
+    }
+}
+
+/// How the content of a request goes out (S8.10).
+fn shape(method: &str, content: Content, http10: bool) -> Result<(Plan, Declared), SendError> {
+    let plan = match content {
+        Content::None if matches!(method, "POST" | "PUT" | "PATCH") => Plan::Length(0),
+        Content::None => Plan::None,
+        _ if matches!(method, "CONNECT" | "TRACE") => {
+            return Err(SendError::Invalid(Part::Content));
+        }
+        Content::Length(n) => Plan::Length(n),
+        // A server of 1.0 cannot read it, and a request cannot end with the connection.
+        Content::Unknown if http10 => return Err(SendError::Invalid(Part::Framing)),
+        Content::Unknown => Plan::Chunked,
+    };
+    Ok((plan, Declared::of(plan)))
+}

@@ -1,0 +1,360 @@
+//! Writing heads. Whatever could split a message is refused here, and nowhere else is a head written.
+//!
+//! `Connection`, `Keep-Alive`, `Content-Length` and `Transfer-Encoding` belong to the machine: what
+//! the caller supplies of them is merged or checked, and then written anew (S1.4).
+
+use crate::bytes::{is_stop, trim};
+use crate::content::Plan;
+use crate::error::{Part, SendError};
+use crate::grammar::{self, Protocols, members, same};
+use crate::head::fields::Line;
+
+/// Writes to a caller's space, and goes on counting when it is full.
+#[derive(Debug)]
+pub(crate) struct Writer<'o> {
+    out: &'o mut [u8],
+    at: usize,
+}
+
+impl<'o> Writer<'o> {
+    pub(crate) fn new(out: &'o mut [u8]) -> Self {
+        Self { out, at: 0 }
+    }
+
+    pub(crate) fn put(&mut self, bytes: &[u8]) {
+        let end = self.at.saturating_add(bytes.len());
+        if let Some(space) = self.out.get_mut(self.at..end) {
+            space.copy_from_slice(bytes);
+        }
+        self.at = end;
+    }
+
+    pub(crate) fn number(&mut self, mut n: u64) {
+        let mut digits = [0u8; 20];
+        let mut len = 0;
+        for slot in digits.iter_mut().rev() {
+            *slot = b'0' + (n % 10) as u8;
+            len += 1;
+            n /= 10;
+            if n == 0 {
+                break;
+            }
+        }
+        self.put(digits.get(digits.len() - len..).unwrap_or_default());
+    }
+
+    /// A field line, checked.
+    pub(crate) fn line(&mut self, line: &Line<'_>) -> Result<(), SendError> {
+        if !grammar::is_token(line.name) {
+            return Err(SendError::Invalid(Part::FieldName));
+        }
+        if line.value.iter().any(|&b| is_stop(b)) {
+            return Err(SendError::Invalid(Part::FieldValue));
+        }
+        self.put(line.name);
+        self.put(b": ");
+        self.put(trim(line.value));
+        self.put(b"\r\n");
+        Ok(())
+    }
+
+    /// Octets written, if they all found room.
+    pub(crate) fn finish(self) -> Result<usize, SendError> {
+        if self.at > self.out.len() {
+            Err(SendError::Short { needed: self.at })
+        } else {
+            Ok(self.at)
+        }
+    }
+}
+
+/// A status and its reason phrase. Made from a number, or from a number and a reason.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Status<'a> {
+    /// Three digits.
+    pub code: u16,
+    /// The reason phrase; the usual one if `None`.
+    pub reason: Option<&'a [u8]>,
+}
+
+impl From<u16> for Status<'_> {
+    fn from(code: u16) -> Self {
+        Self { code, reason: None }
+    }
+}
+
+impl<'a> From<(u16, &'a str)> for Status<'a> {
+    fn from((code, reason): (u16, &'a str)) -> Self {
+        Self { code, reason: Some(reason.as_bytes()) }
+    }
+}
+
+impl<'a> From<(u16, &'a [u8])> for Status<'a> {
+    fn from((code, reason): (u16, &'a [u8])) -> Self {
+        Self { code, reason: Some(reason) }
+    }
+}
+
+/// What the caller's field lines told the machine.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Told {
+    /// `close` among the connection options.
+    pub(crate) close: bool,
+    /// The protocols of Upgrade fields.
+    pub(crate) upgrade: Protocols,
+    /// Expect: 100-continue.
+    pub(crate) expect: bool,
+    /// A TE field.
+    pub(crate) te: bool,
+    /// Host fields.
+    pub(crate) hosts: u8,
+}
+
+/// What the caller's field lines are held against.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Declared {
+    /// The Content-Length that goes out, if one does.
+    pub(crate) length: Option<u64>,
+    /// Whether Transfer-Encoding goes out.
+    pub(crate) chunked: bool,
+}
+
+/// Writes the caller's field lines, without those that belong to the machine.
+pub(crate) fn fields<'f>(
+    w: &mut Writer<'_>,
+    lines: impl IntoIterator<Item = impl Into<Line<'f>>>,
+    declared: Declared,
+) -> Result<Told, SendError> {
+    let mut told = Told::default();
+    for line in lines {
+        let line: Line<'f> = line.into();
+        if !owned(w, &line, declared, &mut told)? {
+            w.line(&line)?;
+        }
+    }
+    Ok(told)
+}
+
+/// Whether the machine has taken this line upon itself.
+fn owned(
+    w: &mut Writer<'_>,
+    line: &Line<'_>,
+    declared: Declared,
+    told: &mut Told,
+) -> Result<bool, SendError> {
+    let value = trim(line.value);
+    match line.name.len() {
+        2 if line.is("te") => told.te = true,
+        4 if line.is("host") => {
+            told.hosts = told.hosts.saturating_add(1);
+            if !value.is_empty() && !grammar::is_host(value) {
+                return Err(SendError::Invalid(Part::Host));
+            }
+        }
+        6 if line.is("expect") => told.expect |= members(value).any(|m| same(m, b"100-continue")),
+        7 if line.is("upgrade") => {
+            for member in members(value) {
+                if !grammar::is_protocol(member) {
+                    return Err(SendError::Invalid(Part::Upgrade));
+                }
+                told.upgrade.add(member);
+            }
+        }
+        10 if line.is("connection") => {
+            options(w, value, told)?;
+            return Ok(true);
+        }
+        // Recomputed, and never sent, in that order.
+        10 if line.is("keep-alive") => return Ok(true),
+        16 if line.is("proxy-connection") => return Ok(true),
+        14 if line.is("content-length") => {
+            if declared.length.is_none() || grammar::decimal(value) != declared.length {
+                return Err(SendError::Invalid(Part::Framing));
+            }
+            return Ok(true);
+        }
+        17 if line.is("transfer-encoding") => {
+            if !declared.chunked || !same(value, b"chunked") {
+                return Err(SendError::Invalid(Part::Framing));
+            }
+            return Ok(true);
+        }
+        _ => {}
+    }
+    Ok(false)
+}
+
+/// Merges the caller's connection options: `close` is heeded, those the machine decides itself are
+/// dropped, the others go out.
+fn options(w: &mut Writer<'_>, value: &[u8], told: &mut Told) -> Result<(), SendError> {
+    let mut kept = 0;
+    for member in members(value).filter(|m| !m.is_empty()) {
+        if !grammar::is_token(member) {
+            return Err(SendError::Invalid(Part::FieldValue));
+        }
+        if same(member, b"close") {
+            told.close = true;
+        } else if ![&b"keep-alive"[..], b"upgrade", b"te"].iter().any(|o| same(member, o)) {
+            w.put(if kept == 0 { b"Connection: " } else { b", " });
+            w.put(member);
+            kept += 1;
+        }
+    }
+    if kept > 0 {
+        w.put(b"\r\n");
+    }
+    Ok(())
+}
+
+/// The connection options that the machine itself sends, as one line.
+pub(crate) fn connection(w: &mut Writer<'_>, options: &[(bool, &[u8])]) {
+    let mut first = true;
+    for (_, option) in options.iter().filter(|(sent, _)| *sent) {
+        w.put(if first { b"Connection: " } else { b", " });
+        w.put(option);
+        first = false;
+    }
+    if !first {
+        w.put(b"\r\n");
+    }
+}
+
+/// `Keep-Alive: timeout=T, max=M`, or nothing where there is nothing to say (S1.4).
+pub(crate) fn keep_alive(w: &mut Writer<'_>, timeout: Option<u32>, max: Option<u32>) {
+    if timeout.is_none() && max.is_none() {
+        return;
+    }
+    w.put(b"Keep-Alive: ");
+    if let Some(t) = timeout {
+        w.put(b"timeout=");
+        w.number(u64::from(t));
+    }
+    if let Some(m) = max {
+        w.put(if timeout.is_some() { b", max=" } else { b"max=" });
+        w.number(u64::from(m));
+    }
+    w.put(b"\r\n");
+}
+
+/// Content-Length or Transfer-Encoding, as declared. Exactly one space: `ab` reads no other (S1.6).
+pub(crate) fn framing(w: &mut Writer<'_>, declared: Declared) {
+    if let Some(n) = declared.length {
+        w.put(b"Content-Length: ");
+        w.number(n);
+        w.put(b"\r\n");
+    }
+    if declared.chunked {
+        w.put(b"Transfer-Encoding: chunked\r\n");
+    }
+}
+
+/// `HTTP/1.x SP status SP reason CRLF`.
+pub(crate) fn status_line(
+    w: &mut Writer<'_>,
+    minor: u8,
+    status: Status<'_>,
+) -> Result<(), SendError> {
+    if !(100..=999).contains(&status.code) {
+        return Err(SendError::Invalid(Part::Status));
+    }
+    let reason = status.reason.unwrap_or_else(|| reason(status.code).as_bytes());
+    if reason.iter().any(|&b| is_stop(b)) {
+        return Err(SendError::Invalid(Part::Reason));
+    }
+    w.put(if minor == 0 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
+    w.number(u64::from(status.code));
+    w.put(b" ");
+    w.put(reason);
+    w.put(b"\r\n");
+    Ok(())
+}
+
+/// `method SP target SP HTTP/1.x CRLF`, all of it checked.
+pub(crate) fn request_line(
+    w: &mut Writer<'_>,
+    method: &str,
+    target: &[u8],
+    minor: u8,
+) -> Result<(), SendError> {
+    if !grammar::is_token(method.as_bytes()) {
+        return Err(SendError::Invalid(Part::Method));
+    }
+    if !grammar::is_target_for(method.as_bytes(), target) {
+        return Err(SendError::Invalid(Part::Target));
+    }
+    w.put(method.as_bytes());
+    w.put(b" ");
+    w.put(target);
+    w.put(if minor == 0 { b" HTTP/1.0\r\n" } else { b" HTTP/1.1\r\n" });
+    Ok(())
+}
+
+impl Declared {
+    /// Of a plan, where the head is to show it.
+    pub(crate) fn of(plan: Plan) -> Self {
+        match plan {
+            Plan::Length(n) => Self { length: Some(n), chunked: false },
+            Plan::Chunked => Self { length: None, chunked: true },
+            Plan::None | Plan::UntilClose | Plan::Tunnel => Self { length: None, chunked: false },
+        }
+    }
+}
+
+/// The usual reason phrase of a status (RFC 9110 §15); empty where there is none.
+#[must_use]
+pub const fn reason(status: u16) -> &'static str {
+    match status {
+        100 => "Continue",
+        101 => "Switching Protocols",
+        103 => "Early Hints",
+        200 => "OK",
+        201 => "Created",
+        202 => "Accepted",
+        203 => "Non-Authoritative Information",
+        204 => "No Content",
+        205 => "Reset Content",
+        206 => "Partial Content",
+        300 => "Multiple Choices",
+        301 => "Moved Permanently",
+        302 => "Found",
+        303 => "See Other",
+        304 => "Not Modified",
+        307 => "Temporary Redirect",
+        308 => "Permanent Redirect",
+        400 => "Bad Request",
+        401 => "Unauthorized",
+        402 => "Payment Required",
+        403 => "Forbidden",
+        404 => "Not Found",
+        405 => "Method Not Allowed",
+        406 => "Not Acceptable",
+        407 => "Proxy Authentication Required",
+        408 => "Request Timeout",
+        409 => "Conflict",
+        410 => "Gone",
+        411 => "Length Required",
+        412 => "Precondition Failed",
+        413 => "Content Too Large",
+        414 => "URI Too Long",
+        415 => "Unsupported Media Type",
+        416 => "Range Not Satisfiable",
+        417 => "Expectation Failed",
+        418 => "I'm a teapot",
+        421 => "Misdirected Request",
+        422 => "Unprocessable Content",
+        425 => "Too Early",
+        426 => "Upgrade Required",
+        428 => "Precondition Required",
+        429 => "Too Many Requests",
+        431 => "Request Header Fields Too Large",
+        500 => "Internal Server Error",
+        501 => "Not Implemented",
+        502 => "Bad Gateway",
+        503 => "Service Unavailable",
+        504 => "Gateway Timeout",
+        505 => "HTTP Version Not Supported",
+        508 => "Loop Detected",
+        511 => "Network Authentication Required",
+        _ => "",
+    }
+}

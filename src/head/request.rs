@@ -1,0 +1,207 @@
+//! A request head, as the application sees it.
+
+use super::Version;
+use super::fields::Fields;
+use super::scan::{Rules, Scan, What, flag};
+use crate::content::Content;
+use crate::error::{Failure, Fault, Kind};
+use crate::framing::{self, RequestFraming};
+use crate::grammar;
+use crate::server::Config;
+use core::fmt;
+
+/// A complete and valid request head (RFC 9112 §3). Borrows the bytes it was read from.
+///
+/// ```
+/// use keepalive::{RequestFraming, RequestHead, Version};
+/// let bytes = b"POST /x HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n";
+/// let head = RequestHead::parse(bytes)?;
+/// assert_eq!((head.method(), head.target()), ("POST", &b"/x"[..]));
+/// assert_eq!(head.version(), Version::HTTP_11);
+/// assert_eq!(head.framing(), RequestFraming::Length(3));
+/// assert_eq!(head.fields().get("host"), Some(&b"a"[..]));
+/// # Ok::<(), keepalive::Failure>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct RequestHead<'b> {
+    bytes: &'b [u8],
+    scan: Scan,
+    framing: RequestFraming,
+}
+
+/// What a server insists on beyond syntax.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Demands {
+    /// The setting that lets Transfer-Encoding win over Content-Length.
+    pub(crate) tolerant: bool,
+    /// An empty Host is refused.
+    pub(crate) host: bool,
+    /// Expectations other than 100-continue are refused.
+    pub(crate) expectation: bool,
+}
+
+impl<'b> RequestHead<'b> {
+    /// Judges the facts of a head whose syntax is in order: Host, framing, expectation, in that order.
+    pub(crate) fn judge(bytes: &'b [u8], scan: Scan, demands: Demands) -> Result<Self, Fault> {
+        let fault = |kind| Err(Fault::new(kind, bytes.len()));
+        if scan.has(flag::HOST_TWICE) {
+            return fault(Kind::HostRepeated);
+        }
+        if scan.has(flag::HOST_BAD) || scan.has(flag::HOST_EMPTY) && demands.host {
+            return fault(Kind::HostInvalid);
+        }
+        if !scan.has(flag::HOST) && !scan.is_http10() {
+            return fault(Kind::HostMissing);
+        }
+        let facts = framing::RequestFacts {
+            connect: bytes.get(..scan.method()) == Some(b"CONNECT"),
+            http10: scan.is_http10(),
+            lengths: scan.lengths(),
+            codings: scan.codings(),
+            tolerant: demands.tolerant,
+        };
+        let framing = framing::request(&facts).map_err(|kind| Fault::new(kind, bytes.len()))?;
+        if scan.has(flag::EXPECT_OTHER) && demands.expectation && !scan.is_http10() {
+            return fault(Kind::Expectation);
+        }
+        Ok(Self { bytes, scan, framing })
+    }
+
+    /// Reads a head by itself, with the limits of a default server: to look once more at a copy
+    /// that was kept, for instance in a queue of work.
+    ///
+    /// # Errors
+    /// What is wrong with it; [`Kind::IncompleteHead`] if it ends too early.
+    pub fn parse(bytes: &'b [u8]) -> Result<Self, Failure> {
+        let config = Config::origin();
+        let mut scan = Scan::new();
+        let failure = |f: Fault| Failure { kind: f.kind, offset: f.at as u64 };
+        match scan.advance(bytes, &config.head_rules()).map_err(failure)? {
+            Some(n) => Self::judge(bytes.get(..n).unwrap_or(bytes), scan, config.demands())
+                .map_err(failure),
+            None => Err(Failure { kind: Kind::IncompleteHead, offset: bytes.len() as u64 }),
+        }
+    }
+
+    /// The method: a token, case-sensitive.
+    #[must_use]
+    pub fn method(&self) -> &'b str {
+        let bytes = self.bytes.get(..self.scan.method()).unwrap_or_default();
+        core::str::from_utf8(bytes).unwrap_or_default()
+    }
+
+    /// The target as received, in any of its four forms (RFC 9112 §3.2). May hold octets from 0x80.
+    #[must_use]
+    pub fn target(&self) -> &'b [u8] {
+        self.bytes.get(self.scan.method() + 1..self.scan.target()).unwrap_or_default()
+    }
+
+    /// The authority that the request is for: of an absolute-form target or of CONNECT, else Host
+    /// (RFC 9112 §3.3). `None` where Host is absent or empty.
+    #[must_use]
+    pub fn authority(&self) -> Option<&'b [u8]> {
+        if self.is_connect() {
+            return Some(self.target());
+        }
+        grammar::absolute_authority(self.target())
+            .or_else(|| self.fields().get("Host").filter(|h| !h.is_empty()))
+    }
+
+    /// The version as received.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.scan.version()
+    }
+
+    /// The field lines, in order.
+    #[must_use]
+    pub fn fields(&self) -> Fields<'b> {
+        let end = self.bytes.len().saturating_sub(2);
+        Fields::new(self.bytes.get(self.scan.section()..end).unwrap_or_default())
+    }
+
+    /// The value of the first field line with this name, in any case.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&'b [u8]> {
+        self.fields().get(name)
+    }
+
+    /// How the content is delimited (S8).
+    #[must_use]
+    pub fn framing(&self) -> RequestFraming {
+        self.framing
+    }
+
+    /// Whether any content can follow.
+    #[must_use]
+    pub fn has_content(&self) -> bool {
+        !matches!(self.framing, RequestFraming::None | RequestFraming::Length(0))
+    }
+
+    /// The declaration with which this content is passed on, by an echo or a relay.
+    #[must_use]
+    pub fn outbound(&self) -> Content {
+        match self.framing {
+            RequestFraming::None => Content::None,
+            RequestFraming::Length(n) => Content::Length(n),
+            RequestFraming::Chunked => Content::Unknown,
+        }
+    }
+
+    /// Whether the client waits for `100 (Continue)`: never on 1.0 or without content (S8.8).
+    #[must_use]
+    pub fn expects_continue(&self) -> bool {
+        self.scan.has(flag::EXPECT_CONTINUE) && !self.scan.is_http10() && self.has_content()
+    }
+
+    /// The protocols that the client offers to switch to, if it does so properly: on 1.1, and with
+    /// the `upgrade` connection option (S8.9).
+    pub fn upgrade(&self) -> impl Iterator<Item = &'b [u8]> + use<'b> {
+        let offered = self.offers_upgrade();
+        self.fields()
+            .filter(move |line| offered && line.is("upgrade"))
+            .flat_map(|line| grammar::members(line.value))
+            .filter(|m| grammar::is_protocol(m))
+    }
+
+    /// Whether [`upgrade`](Self::upgrade) has anything to tell.
+    #[must_use]
+    pub fn offers_upgrade(&self) -> bool {
+        self.scan.has(flag::UPGRADE)
+            && self.scan.has(flag::UPGRADE_OPTION)
+            && !self.scan.is_http10()
+    }
+
+    /// Whether the method is CONNECT.
+    #[must_use]
+    pub fn is_connect(&self) -> bool {
+        self.method() == "CONNECT"
+    }
+
+    /// The head as received, the empty line included: to keep a copy for [`parse`](Self::parse).
+    #[must_use]
+    pub fn as_bytes(&self) -> &'b [u8] {
+        self.bytes
+    }
+
+    pub(crate) fn scan(&self) -> &Scan {
+        &self.scan
+    }
+}
+
+impl fmt::Debug for RequestHead<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("RequestHead")
+            .field("method", &self.method())
+            .field("target", &format_args!("{}", self.target().escape_ascii()))
+            .field("version", &self.version())
+            .field("fields", &self.fields())
+            .field("framing", &self.framing)
+            .finish_non_exhaustive()
+    }
+}
+
+/// The rules for scanning a request head.
+pub(crate) const fn rules(max: u16, target: u16, fields: u16) -> Rules {
+    Rules { what: What::Request, max, target, fields, bare_lf: false, unfold: false }
+}

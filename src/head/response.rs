@@ -1,0 +1,188 @@
+//! A response head, as the application sees it.
+
+use super::Version;
+use super::fields::Fields;
+use super::scan::{Scan, flag};
+use crate::content::Content;
+use crate::error::{Failure, Fault, Kind};
+use crate::framing::{self, Lengths, ResponseFraming};
+use crate::persistence::Hints;
+use core::fmt;
+
+/// A complete and valid response head, interim or final (RFC 9112 §4). Borrows the bytes it was
+/// read from.
+///
+/// ```
+/// use keepalive::{ResponseFraming, ResponseHead};
+/// let head = ResponseHead::parse(b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", "GET")?;
+/// assert_eq!((head.status(), head.reason()), (200, &b"OK"[..]));
+/// assert_eq!(head.framing(), ResponseFraming::Length(3));
+/// # Ok::<(), keepalive::Failure>(())
+/// ```
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub struct ResponseHead<'b> {
+    bytes: &'b [u8],
+    scan: Scan,
+    framing: ResponseFraming,
+}
+
+/// What a client knows when it judges a response head.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Context {
+    /// The request was HEAD.
+    pub(crate) head: bool,
+    /// The request was CONNECT.
+    pub(crate) connect: bool,
+    /// The setting that lets Transfer-Encoding win over Content-Length.
+    pub(crate) tolerant: bool,
+    /// The setting that hands over unknown codings as they are.
+    pub(crate) raw: bool,
+}
+
+impl<'b> ResponseHead<'b> {
+    /// Decides the framing of a head whose syntax is in order.
+    pub(crate) fn judge(bytes: &'b [u8], scan: Scan, context: Context) -> Result<Self, Fault> {
+        let status = scan.status();
+        // Any 2xx to CONNECT, a 204 too (RFC 9110 §9.3.6).
+        let tunnel = status == 101 || context.connect && (200..300).contains(&status);
+        let bodiless = context.head || status < 200 || matches!(status, 204 | 304);
+        let facts = framing::ResponseFacts {
+            bodiless: bodiless && !tunnel,
+            tunnel,
+            http10: scan.is_http10(),
+            lengths: scan.lengths(),
+            codings: scan.codings(),
+            tolerant: context.tolerant,
+            raw: context.raw,
+        };
+        let framing = framing::response(&facts).map_err(|kind| Fault::new(kind, bytes.len()))?;
+        Ok(Self { bytes, scan, framing })
+    }
+
+    /// Reads a head by itself, as the answer to a request with this method, with the limits of a
+    /// default client: to look once more at a copy that was kept.
+    ///
+    /// # Errors
+    /// What is wrong with it; [`Kind::IncompleteHead`] if it ends too early.
+    pub fn parse(bytes: &'b [u8], method: &str) -> Result<Self, Failure> {
+        let config = crate::client::Config::direct();
+        let mut scan = Scan::new();
+        let failure = |f: Fault| Failure { kind: f.kind, offset: f.at as u64 };
+        let context =
+            Context { head: method == "HEAD", connect: method == "CONNECT", ..Context::default() };
+        match scan.advance(bytes, &config.head_rules()).map_err(failure)? {
+            Some(n) => Self::judge(bytes.get(..n).unwrap_or(bytes), scan, context).map_err(failure),
+            None => Err(Failure { kind: Kind::IncompleteHead, offset: bytes.len() as u64 }),
+        }
+    }
+
+    /// The status code, from 100 to 999. From 600 on it is to be read as a 5xx (S8.4).
+    #[must_use]
+    pub fn status(&self) -> u16 {
+        self.scan.status()
+    }
+
+    /// The reason phrase; empty where there is none.
+    #[must_use]
+    pub fn reason(&self) -> &'b [u8] {
+        let line = self.bytes.get(self.scan.target()..self.scan.section()).unwrap_or_default();
+        let line = line.strip_suffix(b"\n").unwrap_or(line);
+        line.strip_suffix(b"\r").unwrap_or(line)
+    }
+
+    /// The version as received.
+    #[must_use]
+    pub fn version(&self) -> Version {
+        self.scan.version()
+    }
+
+    /// Whether another response to the same request follows: 1xx, but not 101.
+    #[must_use]
+    pub fn is_interim(&self) -> bool {
+        self.status() < 200 && self.status() != 101
+    }
+
+    /// The field lines, in order.
+    #[must_use]
+    pub fn fields(&self) -> Fields<'b> {
+        // The empty line ends in LF, and in CRLF unless lenience lets it be LF alone.
+        let end = self.bytes.len().saturating_sub(1);
+        let section = self.bytes.get(self.scan.section()..end).unwrap_or_default();
+        Fields::new(section.strip_suffix(b"\r").unwrap_or(section))
+    }
+
+    /// The value of the first field line with this name, in any case.
+    #[must_use]
+    pub fn field(&self, name: &str) -> Option<&'b [u8]> {
+        self.fields().get(name)
+    }
+
+    /// How the content is delimited (S8).
+    #[must_use]
+    pub fn framing(&self) -> ResponseFraming {
+        self.framing
+    }
+
+    /// What Content-Length says, also where no content follows (HEAD, 304).
+    #[must_use]
+    pub fn declared_length(&self) -> Option<u64> {
+        match self.scan.lengths() {
+            Lengths::One(n) | Lengths::Same(n) => Some(n),
+            Lengths::Absent | Lengths::Bad => None,
+        }
+    }
+
+    /// The declaration with which this content is passed on by a relay: a length that was declared
+    /// stays declared, to HEAD and with 304 too.
+    #[must_use]
+    pub fn outbound(&self) -> Content {
+        match (self.framing, self.declared_length()) {
+            (ResponseFraming::Length(n), _) => Content::Length(n),
+            (ResponseFraming::None, Some(n)) if self.status() >= 200 && self.status() != 204 => {
+                Content::Length(n)
+            }
+            (ResponseFraming::None | ResponseFraming::Tunnel, _) => Content::None,
+            (ResponseFraming::Chunked | ResponseFraming::UntilClose, _) => Content::Unknown,
+        }
+    }
+
+    /// The head as received, the empty line included.
+    #[must_use]
+    pub fn as_bytes(&self) -> &'b [u8] {
+        self.bytes
+    }
+
+    pub(crate) fn scan(&self) -> &Scan {
+        &self.scan
+    }
+
+    pub(crate) fn has(&self, flags: u32) -> bool {
+        self.scan.has(flags)
+    }
+
+    /// What Keep-Alive says.
+    pub(crate) fn hints(&self) -> Hints {
+        let mut hints = Hints::default();
+        if self.has(flag::KEEP_ALIVE_FIELD) {
+            self.fields().all("keep-alive").for_each(|v| hints.read(v));
+        }
+        hints
+    }
+
+    /// Whether the server wants the connection closed.
+    pub(crate) fn says_close(&self) -> bool {
+        self.has(flag::CLOSE)
+    }
+}
+
+impl fmt::Debug for ResponseHead<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseHead")
+            .field("status", &self.status())
+            .field("reason", &format_args!("{}", self.reason().escape_ascii()))
+            .field("version", &self.version())
+            .field("fields", &self.fields())
+            .field("framing", &self.framing)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,509 @@
+//! The head scanner: reads a start line and a field section as they arrive, validates them once, and
+//! notes the facts on which framing and persistence are decided.
+//!
+//! It looks at each octet once, however the head is cut: `at` is where it goes on. Lines are judged in
+//! order, and within a line the first forbidden octet is judged before the line's own syntax, so that
+//! what is found does not depend on the cuts (S8.4). It decides nothing but syntax.
+
+use super::Version;
+use crate::bytes::{find_stop, is_space, is_tchar, trim};
+use crate::error::{Fault, Kind};
+use crate::framing::{Codings, Lengths};
+use crate::grammar::{self, members, same};
+use crate::limits;
+
+/// What is being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) enum What {
+    Request,
+    Response,
+    Trailers,
+}
+
+/// Bounds and lenience of a scan.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Rules {
+    pub(crate) what: What,
+    /// Octets of the whole section.
+    pub(crate) max: u16,
+    /// Octets of a request target.
+    pub(crate) target: u16,
+    /// Field lines.
+    pub(crate) fields: u16,
+    /// LF alone ends a line.
+    pub(crate) bare_lf: bool,
+    /// Folded lines are accepted.
+    pub(crate) unfold: bool,
+}
+
+/// What was noted, as bits.
+pub(crate) mod flag {
+    pub(crate) const HOST: u32 = 1;
+    pub(crate) const HOST_TWICE: u32 = 1 << 1;
+    pub(crate) const HOST_BAD: u32 = 1 << 2;
+    pub(crate) const HOST_EMPTY: u32 = 1 << 3;
+    pub(crate) const CLOSE: u32 = 1 << 4;
+    pub(crate) const KEEP_ALIVE: u32 = 1 << 5;
+    pub(crate) const UPGRADE_OPTION: u32 = 1 << 6;
+    /// A Connection field with a member that is no token, or with too many members.
+    pub(crate) const OPTIONS_BAD: u32 = 1 << 7;
+    pub(crate) const UPGRADE: u32 = 1 << 8;
+    pub(crate) const EXPECT_CONTINUE: u32 = 1 << 9;
+    pub(crate) const EXPECT_OTHER: u32 = 1 << 10;
+    pub(crate) const LENGTH: u32 = 1 << 11;
+    pub(crate) const LENGTH_TWICE: u32 = 1 << 12;
+    pub(crate) const LENGTH_BAD: u32 = 1 << 13;
+    pub(crate) const CODING: u32 = 1 << 14;
+    pub(crate) const CHUNKED: u32 = 1 << 15;
+    pub(crate) const CODING_OTHER: u32 = 1 << 16;
+    pub(crate) const CODING_BAD: u32 = 1 << 17;
+    pub(crate) const CODING_AFTER: u32 = 1 << 18;
+    pub(crate) const VIA: u32 = 1 << 19;
+    pub(crate) const PROXY_CONNECTION: u32 = 1 << 20;
+    pub(crate) const PROXY_KEEP_ALIVE: u32 = 1 << 21;
+    pub(crate) const KEEP_ALIVE_FIELD: u32 = 1 << 22;
+    pub(crate) const ABSOLUTE: u32 = 1 << 24;
+}
+
+/// Where a section of lines has been read to: small, so that a connection can carry it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Lines {
+    /// Octets looked at.
+    at: u16,
+    /// Where the present line begins.
+    line: u16,
+    /// Field lines seen.
+    fields: u16,
+}
+
+/// A whole line, without its end.
+struct Raw<'b> {
+    line: &'b [u8],
+    begin: usize,
+    /// Where the next line begins.
+    end: usize,
+}
+
+impl Lines {
+    pub(crate) const fn new() -> Self {
+        Self { at: 0, line: 0, fields: 0 }
+    }
+
+    /// The next whole line, if it is there, within the first `bound` octets. With `fold`, a line goes
+    /// on where the next one begins with a space.
+    fn next<'b>(
+        &mut self,
+        bytes: &'b [u8],
+        bound: usize,
+        bare_lf: bool,
+        fold: bool,
+    ) -> Result<Option<Raw<'b>>, Fault> {
+        let window = bytes.get(..bound).unwrap_or(bytes);
+        let begin = usize::from(self.line);
+        loop {
+            let Some(stop) = find_stop(window, usize::from(self.at)) else {
+                self.at = window.len() as u16;
+                return Ok(None);
+            };
+            let end = match window.get(stop..).unwrap_or_default() {
+                [b'\r', b'\n', ..] => stop + 2,
+                [b'\r'] => {
+                    self.at = stop as u16;
+                    return Ok(None);
+                }
+                [b'\r', ..] => return Err(Fault::new(Kind::BareCr, stop)),
+                [b'\n', ..] if bare_lf => stop + 1,
+                [b'\n', ..] => return Err(Fault::new(Kind::BareLf, stop)),
+                _ => return Err(Fault::new(Kind::ControlByte, stop)),
+            };
+            let line = window.get(begin..stop).unwrap_or_default();
+            // Stray whitespace is no line that a fold could follow.
+            if fold && line.first().is_some_and(|&b| !is_space(b)) {
+                match window.get(end) {
+                    Some(&b) if is_space(b) => {
+                        self.at = end as u16;
+                        continue;
+                    }
+                    Some(_) => {}
+                    None => {
+                        self.at = stop as u16;
+                        return Ok(None);
+                    }
+                }
+            }
+            self.line = end as u16;
+            self.at = end as u16;
+            return Ok(Some(Raw { line, begin, end }));
+        }
+    }
+
+    /// `name ":" OWS value OWS` (RFC 9112 §5), taken apart.
+    fn field<'b>(&mut self, raw: &Raw<'b>, limit: u16) -> Result<(&'b [u8], &'b [u8]), Fault> {
+        let line = raw.line;
+        let fault = |kind, at| Err(Fault::new(kind, raw.begin + at));
+        if line.first().is_some_and(|&b| is_space(b)) {
+            return fault(if self.fields > 0 { Kind::ObsFold } else { Kind::LeadingSpace }, 0);
+        }
+        let Some(end) = line.iter().position(|&b| !is_tchar(b)) else {
+            return fault(Kind::FieldName, line.len());
+        };
+        let (name, rest) = line.split_at_checked(end).unwrap_or_default();
+        match rest {
+            [b':', ..] if !name.is_empty() => {}
+            [b, ..] if is_space(*b) && trim(rest).first() == Some(&b':') => {
+                return fault(Kind::SpaceBeforeColon, end);
+            }
+            _ => return fault(Kind::FieldName, end),
+        }
+        if self.fields >= limit {
+            return fault(Kind::TooManyFields, 0);
+        }
+        self.fields += 1;
+        Ok((name, trim(rest.get(1..).unwrap_or_default())))
+    }
+
+    /// Reads on in a trailer section. Its length once it is whole, the empty line included.
+    pub(crate) fn trailers(&mut self, bytes: &[u8], rules: &Rules) -> Result<Option<usize>, Fault> {
+        let bound = usize::from(rules.max);
+        while let Some(raw) = self.next(bytes, bound, rules.bare_lf, false)? {
+            if raw.line.is_empty() {
+                return Ok(Some(raw.end));
+            }
+            self.field(&raw, rules.fields)?;
+        }
+        if bytes.len() < bound { Ok(None) } else { Err(Fault::new(Kind::TrailersTooLong, bound)) }
+    }
+}
+
+/// The state of a head scan.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Scan {
+    lines: Lines,
+    /// Whether the start line is whole.
+    started: bool,
+    /// Where the field section begins.
+    section: u16,
+    /// Length of the method; for a response, the status.
+    method: u16,
+    /// Where the target ends; for a response, where the reason begins.
+    target: u16,
+    flags: u32,
+    length: u64,
+    minor: u8,
+    /// Digits of the Content-Length, so that `05` is not taken for a repeated `5`.
+    digits: u8,
+    /// Members of Connection so far.
+    options: u8,
+}
+
+impl Scan {
+    pub(crate) const fn new() -> Self {
+        Self {
+            lines: Lines::new(),
+            started: false,
+            section: 0,
+            method: 0,
+            target: 0,
+            flags: 0,
+            length: 0,
+            minor: 1,
+            digits: 0,
+            options: 0,
+        }
+    }
+
+    /// Reads on in `bytes`, which begin where the head begins. The length of the head once it is
+    /// whole, the empty line included.
+    pub(crate) fn advance(&mut self, bytes: &[u8], rules: &Rules) -> Result<Option<usize>, Fault> {
+        let max = usize::from(rules.max);
+        let request = rules.what == What::Request;
+        if !self.started {
+            // A request line has a bound of its own, which is met before that of the head.
+            let longest = limits::METHOD + usize::from(rules.target) + "  HTTP/1.1\r\n".len();
+            let bound = if request { max.min(longest) } else { max };
+            let Some(raw) = self.lines.next(bytes, bound, rules.bare_lf, false)? else {
+                if bytes.len() < bound {
+                    return Ok(None);
+                }
+                let method = bytes.get(..=limits::METHOD).unwrap_or(bytes);
+                let kind = match (request && bound < max, method.contains(&b' ')) {
+                    (false, _) => Kind::HeadTooLong,
+                    (true, true) => Kind::TargetTooLong,
+                    (true, false) => Kind::MethodTooLong,
+                };
+                return Err(Fault::new(kind, bound));
+            };
+            if request {
+                self.request_line(raw.line, rules)?;
+            } else {
+                self.status_line(raw.line)?;
+            }
+            self.section = raw.end as u16;
+            self.started = true;
+        }
+        while let Some(raw) = self.lines.next(bytes, max, rules.bare_lf, rules.unfold)? {
+            if raw.line.is_empty() {
+                return Ok(Some(raw.end));
+            }
+            let (name, value) = self.lines.field(&raw, rules.fields)?;
+            if self.note(name, value) && value.contains(&b'\n') {
+                return Err(Fault::new(Kind::ObsFold, raw.begin));
+            }
+        }
+        if bytes.len() < max { Ok(None) } else { Err(Fault::new(Kind::HeadTooLong, max)) }
+    }
+
+    /// `method SP target SP HTTP/1.x` (RFC 9112 §3). Judged from left to right, but the version
+    /// before the target's form: a preface of HTTP/2 is a matter of version.
+    fn request_line(&mut self, line: &[u8], rules: &Rules) -> Result<(), Fault> {
+        let fault = |kind, at| Err(Fault::new(kind, at));
+        let method = match memchr::memchr(b' ', line) {
+            Some(n) => line.get(..n).unwrap_or_default(),
+            None => line,
+        };
+        if let Some(at) = method.iter().take(limits::METHOD + 1).position(|&b| !is_tchar(b)) {
+            return fault(Kind::MethodInvalid, at);
+        }
+        if method.len() > limits::METHOD {
+            return fault(Kind::MethodTooLong, limits::METHOD);
+        }
+        if method.is_empty() || method.len() == line.len() {
+            return fault(Kind::RequestLine, method.len());
+        }
+        let start = method.len() + 1;
+        let rest = line.get(start..).unwrap_or_default();
+        let Some(space) = memchr::memrchr(b' ', rest) else {
+            return fault(Kind::VersionInvalid, line.len());
+        };
+        let (target, version) = rest.split_at_checked(space).unwrap_or_default();
+        let at = start + space + 1;
+        match version.get(1..).map(version_of) {
+            Some(Some((b'1', minor))) => self.minor = minor - b'0',
+            Some(Some((b'2', b'0'))) if method == b"PRI" && target == b"*" => {
+                return fault(Kind::Http2Preface, at);
+            }
+            Some(Some(_)) => return fault(Kind::VersionUnsupported, at),
+            _ => return fault(Kind::VersionInvalid, at),
+        }
+        if target.len() > usize::from(rules.target) {
+            return fault(Kind::TargetTooLong, start + usize::from(rules.target));
+        }
+        if memchr::memchr(b' ', target).is_some() || target.is_empty() {
+            return fault(Kind::RequestLine, start);
+        }
+        if !grammar::is_target_for(method, target) {
+            return fault(Kind::TargetInvalid, start);
+        }
+        if !matches!(target, [b'/' | b'*', ..]) && method != b"CONNECT" {
+            self.flags |= flag::ABSOLUTE;
+        }
+        self.method = method.len() as u16;
+        self.target = (start + target.len()) as u16;
+        Ok(())
+    }
+
+    /// `HTTP/1.x SP 3DIGIT [SP reason]` (RFC 9112 §4; S8.4 lets the reason go with its space).
+    fn status_line(&mut self, line: &[u8]) -> Result<(), Fault> {
+        let fault = |kind, at| Err(Fault::new(kind, at));
+        let (version, rest) = line.split_at_checked(8).unwrap_or((line, b""));
+        match version_of(version) {
+            Some((b'1', minor)) => self.minor = minor - b'0',
+            Some(_) => return fault(Kind::VersionUnsupported, 5),
+            None => return fault(Kind::StatusLine, 0),
+        }
+        let [b' ', a, b, c, reason @ ..] = rest else { return fault(Kind::StatusLine, 8) };
+        let Some(status) = grammar::saturating(&[*a, *b, *c]) else {
+            return fault(Kind::StatusCode, 9);
+        };
+        if status < 100 {
+            return fault(Kind::StatusCode, 9);
+        }
+        self.method = status as u16;
+        self.target = match reason {
+            [] => 12,
+            [b' ', ..] => 13,
+            _ => return fault(Kind::StatusCode, 12),
+        };
+        Ok(())
+    }
+
+    /// Notes a field that decides something. Whether it was one.
+    fn note(&mut self, name: &[u8], value: &[u8]) -> bool {
+        let is = |known: &[u8]| same(name, known);
+        match name.len() {
+            3 if is(b"via") => self.flags |= flag::VIA,
+            4 if is(b"host") => self.host(value),
+            6 if is(b"expect") => self.expect(value),
+            7 if is(b"upgrade") => self.upgrade(value),
+            10 if is(b"connection") => self.connection(value),
+            10 if is(b"keep-alive") => self.flags |= flag::KEEP_ALIVE_FIELD,
+            14 if is(b"content-length") => self.content_length(value),
+            16 if is(b"proxy-connection") => {
+                self.flags |= flag::PROXY_CONNECTION;
+                if members(value).any(|m| same(m, b"keep-alive")) {
+                    self.flags |= flag::PROXY_KEEP_ALIVE;
+                }
+            }
+            17 if is(b"transfer-encoding") => self.transfer_encoding(value),
+            _ => return false,
+        }
+        true
+    }
+
+    fn host(&mut self, value: &[u8]) {
+        if self.flags & flag::HOST != 0 {
+            self.flags |= flag::HOST_TWICE;
+        }
+        self.flags |= flag::HOST;
+        if value.is_empty() {
+            self.flags |= flag::HOST_EMPTY;
+        } else if !grammar::is_host(value) {
+            self.flags |= flag::HOST_BAD;
+        }
+    }
+
+    fn expect(&mut self, value: &[u8]) {
+        for member in members(value).filter(|m| !m.is_empty()) {
+            self.flags |= if same(member, b"100-continue") {
+                flag::EXPECT_CONTINUE
+            } else {
+                flag::EXPECT_OTHER
+            };
+        }
+    }
+
+    fn upgrade(&mut self, value: &[u8]) {
+        if members(value).any(grammar::is_protocol) {
+            self.flags |= flag::UPGRADE;
+        }
+    }
+
+    /// S1.1: whole options, in any case, of all lines together.
+    fn connection(&mut self, value: &[u8]) {
+        for member in members(value).filter(|m| !m.is_empty()) {
+            self.options = self.options.saturating_add(1);
+            if !grammar::is_token(member) || self.options > limits::CONNECTION_OPTIONS {
+                self.flags |= flag::OPTIONS_BAD;
+            }
+            if same(member, b"close") {
+                self.flags |= flag::CLOSE;
+            } else if same(member, b"keep-alive") {
+                self.flags |= flag::KEEP_ALIVE;
+            } else if same(member, b"upgrade") {
+                self.flags |= flag::UPGRADE_OPTION;
+            }
+        }
+    }
+
+    /// S8.1: a repeated length must be the same octets, and no member may be empty.
+    fn content_length(&mut self, value: &[u8]) {
+        for member in members(value) {
+            let Some(n) = grammar::decimal(member) else {
+                self.flags |= flag::LENGTH_BAD;
+                continue;
+            };
+            let digits = u8::try_from(member.len()).unwrap_or(u8::MAX);
+            if self.flags & flag::LENGTH != 0 {
+                self.flags |= flag::LENGTH_TWICE;
+                if n != self.length || digits != self.digits || digits == u8::MAX {
+                    self.flags |= flag::LENGTH_BAD;
+                }
+            }
+            self.flags |= flag::LENGTH;
+            self.length = n;
+            self.digits = digits;
+        }
+    }
+
+    /// S8.2, over all lines together.
+    fn transfer_encoding(&mut self, value: &[u8]) {
+        self.flags |= flag::CODING;
+        for member in members(value) {
+            if self.flags & flag::CHUNKED != 0 {
+                self.flags |= flag::CODING_AFTER;
+            }
+            let name = member.split(|&b| b == b';').next().map(trim).unwrap_or_default();
+            if same(member, b"chunked") {
+                if self.flags & flag::CHUNKED != 0 {
+                    self.flags |= flag::CODING_BAD;
+                }
+                self.flags |= flag::CHUNKED;
+            } else if !grammar::is_token(name) || same(name, b"chunked") || same(name, b"identity")
+            {
+                self.flags |= flag::CODING_BAD;
+            } else {
+                self.flags |= flag::CODING_OTHER;
+            }
+        }
+    }
+
+    pub(crate) fn has(&self, flags: u32) -> bool {
+        self.flags & flags != 0
+    }
+
+    pub(crate) fn version(&self) -> Version {
+        Version(self.minor)
+    }
+
+    pub(crate) fn is_http10(&self) -> bool {
+        self.minor == 0
+    }
+
+    /// Length of the method.
+    pub(crate) fn method(&self) -> usize {
+        usize::from(self.method)
+    }
+
+    /// Where the target ends, or the reason begins.
+    pub(crate) fn target(&self) -> usize {
+        usize::from(self.target)
+    }
+
+    /// Where the field section begins.
+    pub(crate) fn section(&self) -> usize {
+        usize::from(self.section)
+    }
+
+    /// The status of a response.
+    pub(crate) fn status(&self) -> u16 {
+        self.method
+    }
+
+    pub(crate) fn lengths(&self) -> Lengths {
+        if self.has(flag::LENGTH_BAD) {
+            Lengths::Bad
+        } else if self.has(flag::LENGTH_TWICE) {
+            Lengths::Same(self.length)
+        } else if self.has(flag::LENGTH) {
+            Lengths::One(self.length)
+        } else {
+            Lengths::Absent
+        }
+    }
+
+    pub(crate) fn codings(&self) -> Codings {
+        if !self.has(flag::CODING) {
+            Codings::Absent
+        } else if self.has(flag::CODING_BAD) {
+            Codings::Bad
+        } else if !self.has(flag::CHUNKED) || self.has(flag::CODING_AFTER) {
+            Codings::NotChunked
+        } else if self.has(flag::CODING_OTHER) {
+            Codings::OtherThenChunked
+        } else {
+            Codings::Chunked
+        }
+    }
+}
+
+/// `HTTP/` DIGIT `.` DIGIT, in upper case and nothing else (RFC 9112 §2.3).
+fn version_of(v: &[u8]) -> Option<(u8, u8)> {
+    match v {
+        [b'H', b'T', b'T', b'P', b'/', major, b'.', minor]
+            if major.is_ascii_digit() && minor.is_ascii_digit() =>
+        {
+            Some((*major, *minor))
+        }
+        _ => None,
+    }
+}

@@ -1,0 +1,552 @@
+//! The server's side of a connection.
+//!
+//! [`Connection`] joins two halves that move on their own, inbound ([`Rx`]) and outbound ([`Tx`]), and
+//! meet where an exchange ends. The inbound half is serial: request n+1 is parsed when response n is
+//! written (S7.1). What is decided about persistence is decided once, when the response head is
+//! written, by the table of [`crate::persistence`].
+//!
+//! Errors in the machine's own words: the peer's mistakes are [`Event::Failed`] and a response written
+//! by [`Connection::emit`]; the caller's are [`SendError`] and change nothing.
+
+mod config;
+mod receive;
+mod respond;
+mod timing;
+
+pub use config::{Config, KeepAliveField};
+
+use crate::action::{End, Lost, Retire, Step, Wants};
+use crate::content::{Inbound, Outbound};
+use crate::deadline::Deadline;
+use crate::error::{Kind, SendError};
+use crate::grammar::Protocols;
+use crate::head::fields::Trailers;
+use crate::head::request::RequestHead;
+use crate::head::scan::Scan;
+use crate::persistence::{self, CloseReason, Persistence, ServerFacts};
+use crate::time::Instant;
+use crate::{Failure, limits};
+
+/// What a server's connection received.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Event<'b> {
+    /// A complete and valid request head. Its content is held until
+    /// [`read_content`](Connection::read_content) or [`skip_content`](Connection::skip_content).
+    Request(RequestHead<'b>),
+    /// Content of the request: at most `room` octets of it.
+    Content(&'b [u8]),
+    /// The request is whole. Comes also for requests without content.
+    End(Trailers<'b>),
+    /// What was being received will not be complete. Nothing is asked of the application, and no
+    /// [`Event::End`] follows. Where an answer makes sense, the machine writes it itself.
+    Failed(Failure),
+}
+
+/// The inbound half: what is being read.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Rx {
+    /// Between requests; so many empty lines were passed over.
+    Idle { blank: u8 },
+    /// A head has begun.
+    Head(Scan),
+    /// The content waits for the application to ask for it.
+    Held(Inbound),
+    /// The content goes to the application.
+    Reading(Inbound),
+    /// The content is read to be thrown away; so much is left.
+    Discard(u64),
+    /// The request is whole, and its response is not.
+    Whole,
+    /// Nothing more is parsed; what comes is thrown away. The connection closes when the response is
+    /// out.
+    Sink { octets: u32 },
+    /// Half-closed: reading until the peer closes too.
+    Linger { octets: u32 },
+    /// The connection left HTTP.
+    Tunnel,
+    /// All is over; the transport may be closed.
+    Over,
+}
+
+/// The outbound half: what is being written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+enum Tx {
+    /// No response is owed.
+    Quiet,
+    /// The application owes a response.
+    Owed,
+    /// The machine owes a response of its own, with this status.
+    Own(u16),
+    /// The response head is written; its content is not.
+    Sending(Outbound),
+    /// The response is written.
+    Done,
+    /// A 101, or a 2xx to CONNECT, is written.
+    Tunnel,
+}
+
+/// Single facts about connection and request.
+mod is {
+    /// The peer closed its sending side.
+    pub(super) const EOF: u16 = 1;
+    /// We closed ours.
+    pub(super) const SHUT: u16 = 1 << 1;
+    /// A request was received on this connection.
+    pub(super) const USED: u16 = 1 << 2;
+    /// Back-pressure: bytes wait that the driver has no room for.
+    pub(super) const PAUSED: u16 = 1 << 3;
+    /// Bytes were thrown away: a peer that sends more may still be sending.
+    pub(super) const SURPLUS: u16 = 1 << 4;
+    /// The close needs no linger, or a short one.
+    pub(super) const NO_LINGER: u16 = 1 << 5;
+    pub(super) const SHORT_LINGER: u16 = 1 << 6;
+    pub(super) const BRIEF_LINGER: u16 = 1 << 7;
+    // of the present request, or the one last answered
+    pub(super) const HEAD: u16 = 1 << 8;
+    pub(super) const CONNECT: u16 = 1 << 9;
+    pub(super) const WHOLE: u16 = 1 << 10;
+    /// The client waits for a 100 that was not sent.
+    pub(super) const EXPECT: u16 = 1 << 11;
+    /// The application wants no more of the content.
+    pub(super) const RENOUNCED: u16 = 1 << 12;
+    pub(super) const OF_REQUEST: u16 = HEAD | CONNECT | WHOLE | EXPECT | RENOUNCED;
+}
+
+/// The server's side of one connection: a small value that holds no buffer and does no I/O.
+///
+/// The loop that drives it: call [`receive`](Self::receive) until it returns no event, then
+/// [`emit`](Self::emit), write what was written, look at [`wants`](Self::wants) and
+/// [`deadline`](Self::deadline), and wait. The crate's front page has it in full.
+///
+/// ```
+/// use keepalive::{Instant, NO_FIELDS, server::{Config, Connection, Event}};
+/// let now = Instant::default();
+/// let mut conn = Connection::new(&Config::origin(), now);
+/// let bytes = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+/// let step = conn.receive(now, bytes, usize::MAX);
+/// assert_eq!(step.consumed, bytes.len());
+/// let Some(Event::Request(head)) = step.event else { panic!() };
+/// assert_eq!(head.target(), b"/");
+///
+/// let mut out = [0; 256];
+/// let n = conn.reply(now, 200, NO_FIELDS, b"hi", &mut out)?;
+/// assert_eq!(&out[..n], b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nhi");
+/// assert!(conn.persistence().persists());
+/// # Ok::<(), keepalive::SendError>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Connection {
+    config: Config,
+    /// Octets consumed since the connection began.
+    consumed: u64,
+    /// Octets written and not yet transmitted.
+    owed: u64,
+    /// When the connection began; once draining, when that began.
+    born: Instant,
+    /// When the inbound half last began or moved on.
+    since: Instant,
+    /// When the request began; once lingering, when that began.
+    begun: Instant,
+    /// From when the minimum rate counts; content moves it on.
+    rate: Instant,
+    /// When output last began to wait, or moved on.
+    moved: Instant,
+    rx: Rx,
+    tx: Tx,
+    facts: ServerFacts,
+    /// Protocols that the request offers for an upgrade.
+    offered: Protocols,
+    /// Requests received.
+    served: u32,
+    flags: u16,
+    /// The verdict, once it is to close.
+    verdict: Option<CloseReason>,
+    /// The reason of an abort.
+    aborted: Option<CloseReason>,
+    /// A failure that is still to be told.
+    failed: Option<Kind>,
+}
+
+const _: () = assert!(size_of::<Connection>() <= 192, "a connection must stay small");
+
+impl Connection {
+    /// A connection just accepted.
+    #[must_use]
+    pub const fn new(config: &Config, now: Instant) -> Self {
+        Self {
+            config: *config,
+            consumed: 0,
+            owed: 0,
+            born: now,
+            since: now,
+            begun: now,
+            rate: now,
+            moved: now,
+            rx: Rx::Idle { blank: 0 },
+            tx: Tx::Quiet,
+            facts: ServerFacts::none(),
+            offered: Protocols::NONE,
+            served: 0,
+            flags: 0,
+            verdict: None,
+            aborted: None,
+            failed: None,
+        }
+    }
+
+    // ---- the world ----
+
+    /// Reads on. Call it after every change, with all bytes not yet consumed, until it returns no
+    /// event; apply [`Step::consumed`] always.
+    ///
+    /// `room` is how much content the driver can take now: all of back-pressure. With 0, requests
+    /// and content wait. [`fits`](Self::fits) tells the room whose consequences fit an output space.
+    ///
+    /// It cannot fail: what the peer does wrong is [`Event::Failed`].
+    pub fn receive<'b>(&mut self, now: Instant, unread: &'b [u8], room: usize) -> Step<Event<'b>> {
+        self.read_on(now, unread, room)
+    }
+
+    /// The peer closed its sending side. Call [`receive`](Self::receive) afterwards.
+    pub fn received_eof(&mut self, now: Instant) {
+        self.flags |= is::EOF;
+        self.facts.set(ServerFacts::eof, true);
+        match self.rx {
+            Rx::Linger { .. } => self.rx = Rx::Over,
+            // S6.5: a response to a client that half-closed is finished, unless set otherwise.
+            _ if self.config.aborts_on_eof() && self.rx != Rx::Tunnel && self.tx != Tx::Quiet => {
+                self.give_up(CloseReason::PeerClosed, Some(Kind::IncompleteContent));
+            }
+            _ => self.turn(now),
+        }
+    }
+
+    /// `n` octets of the output were transmitted: taken by the operating system is enough.
+    pub fn transmitted(&mut self, now: Instant, n: u64) {
+        if n == 0 || self.owed == 0 {
+            return;
+        }
+        self.owed = self.owed.saturating_sub(n);
+        self.moved = self.moved.max(now);
+        if self.owed == 0 && matches!(self.rx, Rx::Idle { .. }) {
+            self.touch(now);
+        }
+    }
+
+    /// The sending side was closed, as [`End::ShutdownWrite`] asked: lingering begins. Without that
+    /// request it has no effect.
+    pub fn write_closed(&mut self, now: Instant) {
+        if self.end() == Some(End::ShutdownWrite) {
+            self.flags |= is::SHUT;
+            self.touch(now);
+            self.begun = self.begun.max(now);
+            self.rx = Rx::Linger { octets: 0 };
+        }
+    }
+
+    /// The transport was lost.
+    pub fn lost(&mut self, now: Instant, how: Lost) {
+        let kind = match how {
+            Lost::Truncated => return self.received_eof(now),
+            Lost::Reset => Kind::Reset,
+            Lost::Write => Kind::WriteFailed,
+            Lost::Tls => Kind::TlsFailed,
+        };
+        if matches!(self.rx, Rx::Linger { .. } | Rx::Over) {
+            self.rx = Rx::Over;
+        } else {
+            self.give_up(CloseReason::TransportLost, Some(kind));
+        }
+    }
+
+    /// `n` octets of the content that comes next went past the machine, spliced from socket to
+    /// socket. Only what [`content_run`](Self::content_run) counts may go that way.
+    pub fn bypassed(&mut self, now: Instant, n: u64) {
+        if let Rx::Reading(body) = &mut self.rx {
+            let n = body.bypass(n);
+            self.consumed = self.consumed.saturating_add(n);
+            self.content_came(now, n);
+        }
+    }
+
+    /// Gives up: the connection is to be aborted. For a response that cannot be completed (S1.3-16).
+    pub fn abort(&mut self, now: Instant) {
+        let _ = now;
+        if self.rx != Rx::Over && self.rx != Rx::Tunnel {
+            self.give_up(CloseReason::Aborted, None);
+        }
+    }
+
+    /// Retires the connection: it closes as soon as nobody is hurt. Later calls may add reasons.
+    pub fn retire(&mut self, now: Instant, why: Retire) {
+        match why {
+            Retire::Application => self.facts.set(ServerFacts::application, true),
+            Retire::Pressure => self.facts.set(ServerFacts::pressure, true),
+            Retire::Drain if self.facts.has(ServerFacts::draining) => {}
+            Retire::Drain => {
+                self.facts.set(ServerFacts::draining, true);
+                self.born = self.born.max(now);
+            }
+        }
+        self.retire_idle(now);
+    }
+
+    // ---- questions ----
+
+    /// What would move the connection on.
+    #[must_use]
+    pub fn wants(&self) -> Wants {
+        if self.aborted.is_some() {
+            return Wants { end: self.end(), ..Wants::default() };
+        }
+        let emit = self.is_100_due() || matches!(self.tx, Tx::Own(_));
+        let read = match self.rx {
+            Rx::Idle { .. } | Rx::Head(_) | Rx::Discard(_) | Rx::Linger { .. } => true,
+            Rx::Reading(body) => body.remaining() != Some(0),
+            // A peer that is still sending may not read what we send before it is done.
+            Rx::Sink { octets } => octets < limits::LINGER,
+            Rx::Held(_) | Rx::Whole | Rx::Tunnel | Rx::Over => false,
+        };
+        Wants {
+            read: read
+                && !emit
+                && self.flags & is::EOF == 0
+                && !matches!(self.end(), Some(End::Close(_))),
+            emit,
+            head: self.tx == Tx::Owed,
+            content: matches!(self.tx, Tx::Sending(_)),
+            end: self.end(),
+        }
+    }
+
+    /// The next moment at which [`expire`](Self::expire) is to be called, and why.
+    #[must_use]
+    pub fn deadline(&self) -> Option<Deadline> {
+        self.next_deadline()
+    }
+
+    /// Whether the connection goes on after the present exchange, as far as is known now.
+    #[must_use]
+    pub fn persistence(&self) -> Persistence {
+        match self.verdict.or_else(|| persistence::server(self.facts)) {
+            Some(reason) => Persistence::Close(reason),
+            None => Persistence::Persist { remaining: self.remaining() },
+        }
+    }
+
+    /// Whether no request is in progress.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        matches!(self.rx, Rx::Idle { .. }) && self.aborted.is_none()
+    }
+
+    /// Requests received so far (S4.1).
+    #[must_use]
+    pub fn requests(&self) -> u32 {
+        self.served
+    }
+
+    /// The `room` to give to [`receive`](Self::receive) so that what comes of it fits into
+    /// `out_room` octets of output: a response head, or content passed through to the response.
+    ///
+    /// 0 where a head might not fit while output is still waiting: transmit first.
+    #[must_use]
+    pub fn fits(&self, out_room: usize) -> usize {
+        match self.tx {
+            Tx::Sending(out) => out.fits(out_room),
+            // Nothing is waiting, so there will never be more room than now.
+            _ if self.owed == 0 => out_room.max(1),
+            _ => out_room.saturating_sub(Self::HEAD_ROOM),
+        }
+    }
+
+    /// Output space that [`fits`](Self::fits) keeps for a response head.
+    pub const HEAD_ROOM: usize = 1024;
+
+    /// Output space in which [`emit`](Self::emit) always finds room, besides the fields it is given.
+    pub const EMIT_ROOM: usize = 128;
+
+    /// How many octets of pure content come next on the wire: so many may be spliced past the
+    /// machine (see [`bypassed`](Self::bypassed)).
+    #[must_use]
+    pub fn content_run(&self) -> u64 {
+        match &self.rx {
+            Rx::Reading(body) => body.run(),
+            _ => 0,
+        }
+    }
+
+    /// Octets written and not yet reported as transmitted.
+    #[must_use]
+    pub fn untransmitted(&self) -> u64 {
+        self.owed
+    }
+
+    /// Panics if the value contradicts itself. For tests and fuzzing.
+    #[allow(clippy::missing_panics_doc, reason = "panicking is what it is for")]
+    pub fn check_invariants(&self) {
+        let w = self.wants();
+        let app = matches!(self.tx, Tx::Owed | Tx::Sending(_));
+        assert!(
+            w.read || w.emit || w.end.is_some() || app || self.owed > 0 || self.needs_receive(),
+            "nothing can move it on: {self:?}"
+        );
+        assert!(
+            self.next_deadline().is_some()
+                || w.emit
+                || w.end.is_some()
+                || app
+                || self.needs_receive(),
+            "live without deadline or action: {self:?}"
+        );
+        assert!(!matches!(self.tx, Tx::Sending(o) if o.is_done()), "done, but sending: {self:?}");
+        let closing = matches!(self.rx, Rx::Sink { .. } | Rx::Linger { .. } | Rx::Over);
+        assert!(
+            !closing || self.verdict.is_some() || self.aborted.is_some(),
+            "no reason: {self:?}"
+        );
+        if let Rx::Idle { blank } = self.rx {
+            assert!(self.tx == Tx::Quiet && self.verdict.is_none(), "idle, but busy: {self:?}");
+            assert!(blank <= limits::BLANK_LINES);
+        }
+        if self.tx == Tx::Quiet {
+            assert!(!matches!(self.rx, Rx::Held(_) | Rx::Reading(_) | Rx::Whole), "{self:?}");
+        }
+        if self.config.max_requests > 0 {
+            assert!(self.served <= self.config.max_requests, "too many served: {self:?}");
+        }
+        if self.flags & is::SHUT != 0 {
+            assert!(matches!(self.rx, Rx::Linger { .. } | Rx::Over), "shut, but not lingering");
+        }
+    }
+
+    // ---- the inside ----
+
+    /// Whether the next call of `receive` has something to tell without any bytes.
+    fn needs_receive(&self) -> bool {
+        self.failed.is_some()
+            || matches!(self.rx, Rx::Reading(body) if body.remaining() == Some(0))
+            || self.flags & is::EOF != 0
+            || self.tx == Tx::Tunnel
+    }
+
+    fn touch(&mut self, now: Instant) {
+        self.since = self.since.max(now);
+    }
+
+    fn is_100_due(&self) -> bool {
+        self.flags & is::EXPECT != 0
+            && self.tx == Tx::Owed
+            && matches!(self.rx, Rx::Reading(_))
+            && self.flags & is::RENOUNCED == 0
+    }
+
+    fn remaining(&self) -> Option<u32> {
+        match self.config.max_requests {
+            0 => None,
+            n => Some(n.saturating_sub(self.served)),
+        }
+    }
+
+    /// Decides to close; the first reason stays.
+    fn decide(&mut self, reason: CloseReason) {
+        self.verdict.get_or_insert(reason);
+    }
+
+    fn give_up(&mut self, reason: CloseReason, kind: Option<Kind>) {
+        if self.aborted.is_some() {
+            return;
+        }
+        if matches!(self.rx, Rx::Head(_) | Rx::Held(_) | Rx::Reading(_)) {
+            self.failed = self.failed.or(kind);
+        }
+        self.decide(reason);
+        self.aborted = Some(reason);
+        self.owed = 0;
+        self.rx = Rx::Over;
+        self.tx = Tx::Done;
+    }
+
+    /// Both halves may have met: goes on to the next request, or towards the close.
+    fn turn(&mut self, now: Instant) {
+        if self.tx != Tx::Done {
+            return;
+        }
+        match self.rx {
+            // S1.3-14: what the application still wants is judged again now, and not announced.
+            Rx::Held(body) | Rx::Reading(body) => {
+                if self.beyond_budget(&body) {
+                    self.decide(CloseReason::UnreadContent);
+                }
+            }
+            Rx::Whole => match self.verdict {
+                None if self.flags & is::EOF == 0 => {
+                    self.rx = Rx::Idle { blank: 0 };
+                    self.tx = Tx::Quiet;
+                    self.touch(now);
+                    self.retire_idle(now);
+                }
+                _ => {
+                    self.decide(CloseReason::PeerClosed);
+                    self.rx = Rx::Sink { octets: 0 };
+                }
+            },
+            _ => {}
+        }
+    }
+
+    /// An idle connection that is to be retired closes, unless its last response promised
+    /// persistence a moment ago: then the deadline does it (S3.2, S6.6).
+    fn retire_idle(&mut self, now: Instant) {
+        let Rx::Idle { .. } = self.rx else { return };
+        let Some(reason) = persistence::server(self.facts.only(persistence::SERVER_STICKY)) else {
+            return;
+        };
+        let promised = self.flags & is::USED != 0 && !self.facts.has(ServerFacts::pressure);
+        let held = self.owed > 0
+            || self.config.min_idle_span().after(self.since).is_some_and(|at| now < at);
+        if !(promised && held) {
+            self.close_idle(reason);
+        }
+    }
+
+    /// Closes an idle connection in silence: with FIN and a short read, so that a racing client sees
+    /// EOF and no reset (S3.2). One that was never used just closes.
+    fn close_idle(&mut self, reason: CloseReason) {
+        self.decide(reason);
+        self.flags |= if self.flags & is::USED == 0 { is::NO_LINGER } else { is::BRIEF_LINGER };
+        self.rx = Rx::Sink { octets: 0 };
+        self.tx = Tx::Done;
+    }
+
+    /// Whether content is too much to be read only for the sake of the connection.
+    fn beyond_budget(&self, body: &Inbound) -> bool {
+        body.remaining().is_none_or(|left| left > u64::from(self.config.discard))
+    }
+
+    fn end(&self) -> Option<End> {
+        let reason = self.verdict.unwrap_or(CloseReason::Aborted);
+        if let Some(reason) = self.aborted {
+            return Some(End::Abort(reason));
+        }
+        match self.rx {
+            Rx::Over => Some(End::Close(reason)),
+            Rx::Tunnel if self.owed == 0 => Some(End::Tunnel),
+            Rx::Sink { .. } if self.tx == Tx::Done && self.owed == 0 => {
+                Some(if self.lingers() { End::ShutdownWrite } else { End::Close(reason) })
+            }
+            _ => None,
+        }
+    }
+
+    /// S6.2: whether there may be a reason to read on after the half-close.
+    fn lingers(&self) -> bool {
+        let done = self.facts.has(ServerFacts::close)
+            && self.flags & is::WHOLE != 0
+            && self.flags & is::SURPLUS == 0;
+        self.flags & (is::EOF | is::NO_LINGER) == 0 && !done
+    }
+}
+
+#[allow(dead_code, reason = "names the errors that the documentation above refers to")]
+type Misuse = SendError;

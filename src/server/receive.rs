@@ -1,0 +1,325 @@
+//! The inbound half: bytes to events.
+
+use super::{Connection, Event, Rx, Tx, is};
+use crate::action::Step;
+use crate::content::{Inbound, Piece};
+use crate::error::{Failure, Fault, Kind};
+use crate::framing::RequestFraming;
+use crate::grammar::Protocols;
+use crate::head::fields::Trailers;
+use crate::head::request::RequestHead;
+use crate::head::scan::{Scan, flag};
+use crate::limits;
+use crate::persistence::{CloseReason, SERVER_STICKY, ServerFacts};
+use crate::time::Instant;
+
+/// What one turn of the loop did with the bytes it was shown.
+enum Turn<'b> {
+    /// Consumed so many, and there may be more in the rest.
+    Again(usize),
+    /// Consumed so many; the rest must wait.
+    Wait(usize),
+    /// Consumed so many, and found this.
+    Found(usize, Event<'b>),
+}
+
+use Turn::{Again, Found, Wait};
+
+impl Connection {
+    pub(super) fn read_on<'b>(
+        &mut self,
+        now: Instant,
+        unread: &'b [u8],
+        room: usize,
+    ) -> Step<Event<'b>> {
+        if let Some(kind) = self.failed.take() {
+            return Step::found(0, Event::Failed(Failure { kind, offset: self.consumed }));
+        }
+        let mut consumed = 0;
+        loop {
+            let bytes = unread.get(consumed..).unwrap_or_default();
+            let turn = self.one_turn(now, bytes, room);
+            let (Again(n) | Wait(n) | Found(n, _)) = turn;
+            consumed += n;
+            self.consumed = self.consumed.saturating_add(n as u64);
+            match turn {
+                Again(_) => {}
+                Wait(_) => return Step::nothing(consumed),
+                Found(_, event) => return Step::found(consumed, event),
+            }
+        }
+    }
+
+    fn one_turn<'b>(&mut self, now: Instant, bytes: &'b [u8], room: usize) -> Turn<'b> {
+        match self.rx {
+            Rx::Idle { blank } => self.between(now, bytes, blank),
+            Rx::Head(scan) => self.head(now, bytes, room, scan),
+            Rx::Held(_) => {
+                if !bytes.is_empty() {
+                    // S8.8: content is here, so nobody waits for a 100.
+                    self.flags &= !is::EXPECT;
+                }
+                Wait(0)
+            }
+            Rx::Reading(body) => self.content(now, bytes, room, body),
+            Rx::Discard(left) => self.discard(now, bytes, left),
+            Rx::Whole if self.tx == Tx::Tunnel => {
+                self.rx = Rx::Tunnel;
+                Wait(0)
+            }
+            // S4.3, S6.3: behind a message that closes nothing is parsed.
+            Rx::Whole if self.verdict.is_some() => self.swallow(bytes),
+            Rx::Sink { octets } => {
+                self.rx = Rx::Sink { octets: add(octets, bytes.len()) };
+                self.swallow(bytes)
+            }
+            Rx::Linger { octets } => self.linger(now, bytes, octets),
+            Rx::Over => Wait(bytes.len()),
+            Rx::Whole | Rx::Tunnel => Wait(0),
+        }
+    }
+
+    fn swallow<'b>(&mut self, bytes: &[u8]) -> Turn<'b> {
+        if !bytes.is_empty() {
+            self.flags |= is::SURPLUS;
+        }
+        Wait(bytes.len())
+    }
+
+    fn linger<'b>(&mut self, now: Instant, bytes: &[u8], octets: u32) -> Turn<'b> {
+        if !bytes.is_empty() {
+            self.touch(now);
+            let octets = add(octets, bytes.len());
+            self.rx = Rx::Linger { octets };
+            if octets > limits::LINGER {
+                self.give_up(CloseReason::LingerOverflow, None);
+            }
+        }
+        Wait(bytes.len())
+    }
+
+    /// Between requests: passes over empty lines, up to a limit (S8.4).
+    fn between<'b>(&mut self, now: Instant, bytes: &[u8], blank: u8) -> Turn<'b> {
+        match bytes {
+            [] if self.flags & is::EOF != 0 => {
+                self.decide(CloseReason::PeerClosed);
+                self.rx = Rx::Sink { octets: 0 };
+                self.tx = Tx::Done;
+                Wait(0)
+            }
+            [] => Wait(0),
+            [b'\r'] if self.flags & is::EOF != 0 => self.cut_short(Kind::IncompleteHead, bytes),
+            [b'\r'] => Wait(0),
+            [b'\r', b'\n', ..] => {
+                if blank == limits::BLANK_LINES {
+                    return self.fail(Fault::new(Kind::EmptyLines, 0), bytes);
+                }
+                self.rx = Rx::Idle { blank: blank + 1 };
+                Again(2)
+            }
+            _ => {
+                self.rx = Rx::Head(Scan::new());
+                self.touch(now);
+                self.begun = self.begun.max(now);
+                Again(0)
+            }
+        }
+    }
+
+    fn head<'b>(&mut self, now: Instant, bytes: &'b [u8], room: usize, mut scan: Scan) -> Turn<'b> {
+        if room == 0 {
+            self.flags |= is::PAUSED;
+            return Wait(0);
+        }
+        self.resume(now);
+        match scan.advance(bytes, &self.config.head_rules()) {
+            Ok(None) if self.flags & is::EOF != 0 => self.cut_short(Kind::IncompleteHead, bytes),
+            Ok(None) => {
+                self.rx = Rx::Head(scan);
+                Wait(0)
+            }
+            Ok(Some(n)) => {
+                let head = bytes.get(..n).unwrap_or(bytes);
+                match RequestHead::judge(head, scan, self.config.demands()) {
+                    Ok(head) => {
+                        self.accept(now, &head, bytes.len() > n);
+                        Found(n, Event::Request(head))
+                    }
+                    Err(fault) => self.fail(fault, bytes),
+                }
+            }
+            Err(fault) => self.fail(fault, bytes),
+        }
+    }
+
+    /// A request is accepted: notes what its exchange will be decided on.
+    fn accept(&mut self, now: Instant, head: &RequestHead<'_>, more: bool) {
+        let scan = head.scan();
+        let http10 = scan.is_http10();
+        let origin = !self.config.is_proxy();
+        self.served = self.served.saturating_add(1);
+        let mut f = self.facts.only(SERVER_STICKY);
+        f.set(ServerFacts::close, scan.has(flag::CLOSE));
+        f.set(ServerFacts::http10, http10);
+        f.set(ServerFacts::keep_alive, scan.has(flag::KEEP_ALIVE));
+        f.set(ServerFacts::proxy, http10 && !origin);
+        // S9.6: signs that a relay between us passes on what it does not understand.
+        let relay = flag::VIA | flag::PROXY_CONNECTION | flag::ABSOLUTE;
+        f.set(ServerFacts::relayed, http10 && origin && scan.has(relay));
+        f.set(ServerFacts::options_bad, scan.has(flag::OPTIONS_BAD));
+        let coding = scan.has(flag::CODING);
+        f.set(
+            ServerFacts::coding_unsafe,
+            coding && (http10 || scan.has(flag::LENGTH | flag::LENGTH_BAD)),
+        );
+        let limit = self.config.max_requests;
+        f.set(ServerFacts::last, limit > 0 && self.served >= limit);
+        f.set(ServerFacts::pressure, self.config.idle.as_millis() == 0);
+        let old = self.config.lifetime.after(self.born).is_some_and(|at| now >= at);
+        f.set(ServerFacts::lifetime, old && !f.has(ServerFacts::draining));
+        self.facts = f;
+
+        self.flags = self.flags & !is::OF_REQUEST | is::USED;
+        let mut note = |bit, on| self.flags |= if on { bit } else { 0 };
+        note(is::HEAD, head.method() == "HEAD");
+        note(is::CONNECT, head.is_connect());
+        note(is::EXPECT, head.expects_continue() && origin && !more);
+        self.offered = Protocols::NONE;
+        if head.offers_upgrade() {
+            head.upgrade().for_each(|p| self.offered.add(p));
+        }
+        self.rx = match head.framing() {
+            // Nothing to be asked for: the end comes by itself.
+            RequestFraming::None | RequestFraming::Length(0) => Rx::Reading(Inbound::Length(0)),
+            RequestFraming::Length(n) => Rx::Held(Inbound::Length(n)),
+            RequestFraming::Chunked => Rx::Held(Inbound::Chunked(crate::chunked::Decoder::new())),
+        };
+        self.tx = Tx::Owed;
+        self.touch(now);
+    }
+
+    fn content<'b>(
+        &mut self,
+        now: Instant,
+        bytes: &'b [u8],
+        room: usize,
+        mut body: Inbound,
+    ) -> Turn<'b> {
+        let eof = self.flags & is::EOF != 0;
+        let (n, piece) = match body.step(bytes, room, &self.config.trailer_rules(), false) {
+            Ok(found) => found,
+            Err(fault) => return self.fail(fault, bytes),
+        };
+        self.rx = Rx::Reading(body);
+        if n > 0 {
+            self.content_came(now, n as u64);
+        }
+        match piece {
+            Piece::Content(range) => {
+                self.resume(now);
+                Found(n, Event::Content(bytes.get(range).unwrap_or_default()))
+            }
+            Piece::End(range) => {
+                self.resume(now);
+                self.flags |= is::WHOLE;
+                self.flags &= !is::EXPECT;
+                self.rx = Rx::Whole;
+                self.turn(now);
+                Found(n, Event::End(Trailers::new(bytes.get(range).unwrap_or_default())))
+            }
+            // Content is there, and the driver has no room: the peer is not to blame (S3).
+            Piece::Nothing if room == 0 && bytes.len() > n && body.run() > 0 => {
+                if self.flags & is::PAUSED == 0 {
+                    self.flags |= is::PAUSED;
+                    self.touch(now);
+                }
+                Wait(n)
+            }
+            Piece::Nothing if eof => match body.cut_short() {
+                Some(kind) => self.cut_short(kind, bytes),
+                None => Wait(n),
+            },
+            Piece::Nothing => {
+                self.resume(now);
+                Wait(n)
+            }
+        }
+    }
+
+    /// Content arrived, or went past.
+    pub(super) fn content_came(&mut self, now: Instant, n: u64) {
+        self.flags &= !is::EXPECT;
+        self.touch(now);
+        if self.config.min_rate > 0 {
+            let earned = n.saturating_mul(1_000_000) / u64::from(self.config.min_rate);
+            self.rate = self.rate.plus_micros(earned);
+        }
+    }
+
+    /// Back-pressure, if there was any, is over: the peer gets its time back.
+    fn resume(&mut self, now: Instant) {
+        if self.flags & is::PAUSED != 0 {
+            self.flags &= !is::PAUSED;
+            self.rate = self.rate.plus_micros(now.since(self.since).as_micros() as u64);
+            self.touch(now);
+        }
+    }
+
+    fn discard<'b>(&mut self, now: Instant, bytes: &[u8], left: u64) -> Turn<'b> {
+        let n = bytes.len().min(usize::try_from(left).unwrap_or(usize::MAX));
+        if n > 0 {
+            self.content_came(now, n as u64);
+        }
+        let left = left - n as u64;
+        self.rx = Rx::Discard(left);
+        if left == 0 {
+            self.flags |= is::WHOLE;
+            self.rx = Rx::Whole;
+            self.turn(now);
+            return Again(n);
+        }
+        if self.flags & is::EOF != 0 {
+            self.decide(CloseReason::PeerClosed);
+            self.rx = Rx::Sink { octets: 0 };
+        }
+        Wait(n)
+    }
+
+    /// The peer broke a rule: nothing that follows is interpreted (S6.3, S8.12).
+    fn fail<'b>(&mut self, fault: Fault, bytes: &[u8]) -> Turn<'b> {
+        let offset = self.consumed.saturating_add(fault.at as u64);
+        self.refuse(fault.kind, CloseReason::Refused);
+        self.flags |= is::SURPLUS;
+        Found(bytes.len(), Event::Failed(Failure { kind: fault.kind, offset }))
+    }
+
+    /// The peer closed in the middle of a message (S6.5).
+    fn cut_short<'b>(&mut self, kind: Kind, bytes: &[u8]) -> Turn<'b> {
+        let offset = self.consumed.saturating_add(bytes.len() as u64);
+        self.refuse(kind, CloseReason::PeerClosed);
+        Found(bytes.len(), Event::Failed(Failure { kind, offset }))
+    }
+
+    /// Stops reading the present message. An answer of the machine's own becomes due where there is
+    /// one to give and no response has begun.
+    pub(super) fn refuse(&mut self, kind: Kind, reason: CloseReason) {
+        self.facts.set(ServerFacts::refused, reason == CloseReason::Refused);
+        self.decide(reason);
+        self.flags &= !is::EXPECT;
+        self.rx = Rx::Sink { octets: 0 };
+        if matches!(self.tx, Tx::Quiet | Tx::Owed) {
+            match kind.status() {
+                Some(status) => {
+                    self.flags |= is::SHORT_LINGER;
+                    self.tx = Tx::Own(status);
+                }
+                None => self.tx = Tx::Done,
+            }
+        }
+    }
+}
+
+/// A count of octets that only has to tell too many from few.
+fn add(octets: u32, n: usize) -> u32 {
+    octets.saturating_add(u32::try_from(n).unwrap_or(u32::MAX))
+}

@@ -1,0 +1,133 @@
+//! The server's timers (S3): from when they run, and what happens when they expire.
+
+use super::{Connection, Rx, Tx, is};
+use crate::deadline::{Deadline, Row, Timer, earliest};
+use crate::error::Kind;
+use crate::persistence::{self, CloseReason, SERVER_STICKY, ServerFacts};
+use crate::time::{Instant, Span};
+
+/// How long a connection lingers that was closed while idle (S3.2): long enough for a request that
+/// crossed the close to be answered by EOF, not by a reset.
+const BRIEF: Span = Span::secs(1);
+
+impl Connection {
+    /// All timers, a row each.
+    pub(super) fn next_deadline(&self) -> Option<Deadline> {
+        if self.aborted.is_some() || matches!(self.rx, Rx::Over | Rx::Tunnel) {
+            return self.aborted.is_none().then(|| self.write_stall()).flatten();
+        }
+        let c = &self.config;
+        let has = |bit| self.flags & bit != 0;
+        let idle = matches!(self.rx, Rx::Idle { .. });
+        let linger = matches!(self.rx, Rx::Linger { .. });
+        let wanted = match self.rx {
+            Rx::Reading(body) => body.remaining() != Some(0) && !self.is_100_due(),
+            Rx::Discard(_) => true,
+            _ => false,
+        } && !has(is::PAUSED);
+        let receiving = matches!(self.rx, Rx::Head(_) | Rx::Reading(_) | Rx::Discard(_));
+        let retiring = persistence::server(self.facts.only(SERVER_STICKY)).is_some();
+        let draining = self.facts.has(ServerFacts::draining);
+        let quiet = if has(is::BRIEF_LINGER) {
+            BRIEF
+        } else if has(is::SHORT_LINGER) {
+            c.linger_short()
+        } else {
+            c.linger_quiet()
+        };
+        let row = |timer, runs, from, span| Row { timer, runs, from, span };
+        earliest([
+            row(
+                Timer::Head,
+                (idle && !has(is::USED)) || (matches!(self.rx, Rx::Head(_)) && !has(is::PAUSED)),
+                self.since,
+                c.head,
+            ),
+            row(
+                Timer::Idle,
+                idle && has(is::USED) && self.owed == 0,
+                self.since,
+                if retiring { c.min_idle_span() } else { c.idle },
+            ),
+            row(Timer::ContentStall, wanted, self.since, c.content_stall),
+            row(Timer::MinRate, wanted && c.min_rate > 0, self.rate, c.rate_grace()),
+            row(Timer::RequestTotal, receiving, self.begun, c.request_total),
+            row(Timer::WriteStall, self.owed > 0, self.moved, c.write_stall),
+            row(
+                Timer::Lifetime,
+                !draining && !linger && !self.facts.has(ServerFacts::lifetime),
+                self.born,
+                c.lifetime,
+            ),
+            row(Timer::Linger, linger, self.since, quiet),
+            row(Timer::Linger, linger, self.begun, c.linger_total()),
+            row(Timer::HardStop, draining && !linger, self.born, c.hard_stop_span()),
+        ])
+    }
+
+    fn write_stall(&self) -> Option<Deadline> {
+        let (timer, runs) = (Timer::WriteStall, self.owed > 0);
+        earliest([Row { timer, runs, from: self.moved, span: self.config.write_stall }])
+    }
+
+    /// Handles every deadline that is due. Early, late or twice is harmless.
+    pub fn expire(&mut self, now: Instant) {
+        // Each expiry ends what armed it, so this ends; the bound only says so.
+        for _ in 0..16 {
+            match self.next_deadline() {
+                Some(d) if d.at <= now => self.expired(now, d.timer),
+                _ => return,
+            }
+        }
+    }
+
+    fn expired(&mut self, now: Instant, timer: Timer) {
+        match timer {
+            Timer::Head if matches!(self.rx, Rx::Idle { .. }) => {
+                self.close_idle(CloseReason::Unused);
+            }
+            Timer::Head => self.timed_out(Kind::HeadTimeout, CloseReason::HeadTimeout),
+            Timer::Idle => {
+                let retired = persistence::server(self.facts.only(SERVER_STICKY));
+                self.close_idle(retired.unwrap_or(CloseReason::IdleTimeout));
+            }
+            Timer::ContentStall => self.content_late(now, Kind::ContentTimeout),
+            Timer::MinRate => self.content_late(now, Kind::RateTimeout),
+            Timer::RequestTotal if matches!(self.rx, Rx::Head(_)) => {
+                self.timed_out(Kind::RequestTimeout, CloseReason::HeadTimeout);
+            }
+            Timer::RequestTotal => self.content_late(now, Kind::RequestTimeout),
+            Timer::WriteStall => self.give_up(CloseReason::WriteTimeout, Some(Kind::WriteTimeout)),
+            Timer::Lifetime => {
+                self.facts.set(ServerFacts::lifetime, true);
+                self.retire_idle(now);
+            }
+            Timer::HardStop => self.give_up(CloseReason::HardStop, Some(Kind::RequestTimeout)),
+            Timer::Linger => self.rx = Rx::Over,
+            Timer::ContinueWait | Timer::HeadWait | Timer::Discard => {}
+        }
+    }
+
+    /// The request did not come in time. S3.1: 408 only where no earlier response is in flight.
+    fn timed_out(&mut self, kind: Kind, reason: CloseReason) {
+        self.failed = Some(kind);
+        let silent = self.owed > 0;
+        self.refuse(kind, reason);
+        if silent && matches!(self.tx, Tx::Own(_)) {
+            self.tx = Tx::Done;
+        }
+    }
+
+    /// Content did not come in time: 408 where no response has begun; else the response is
+    /// finished, and then the connection closes, with a half-close and no abort.
+    fn content_late(&mut self, now: Instant, kind: Kind) {
+        if matches!(self.rx, Rx::Reading(_)) {
+            self.timed_out(kind, CloseReason::ContentTimeout);
+        } else {
+            // Nobody wants the content: nobody is told.
+            self.decide(CloseReason::ContentTimeout);
+            self.rx = Rx::Sink { octets: 0 };
+        }
+        self.touch(now);
+    }
+}
