@@ -162,8 +162,9 @@ impl Decoder {
     /// The size line is whole: settle its overhead and go on to data or trailers.
     fn line_done(&mut self, at: usize) -> Result<(), Fault> {
         // Go's measure (net/http/internal/chunked.go, after CVE-2023-39326): a chunk may cost 16
-        // octets and twice its size; what costs more adds up, what costs less pays it back.
-        let cost = u64::from(self.excess) + u64::from(self.line) + 2;
+        // octets and twice its size; what costs more adds up, what costs less pays it back. The line
+        // counts with its CRLF, and with the CRLF behind the data.
+        let cost = u64::from(self.excess) + u64::from(self.line) + 4;
         let paid = self.left.saturating_mul(2).saturating_add(limits::CHUNK_GRACE);
         self.excess = u32::try_from(cost.saturating_sub(paid)).unwrap_or(u32::MAX);
         if self.excess > limits::CHUNK_EXCESS {
@@ -313,12 +314,12 @@ mod tests {
             let blanks = format!("1{}", " ".repeat(4096));
             assert_eq!(decode(blanks.as_bytes(), cut, false), Err((Kind::ChunkLineTooLong, 4096)));
         }
-        // One octet a chunk pays for 18 octets of its line: this costs 19.
-        let line = "1;xxxxxxxxxxxxxxx\r\na\r\n";
-        assert_eq!(line.len() - 3, 19);
+        // One octet of data pays for 18 octets around it: these are 19.
+        let line = "1;xxxxxxxxxxxxx\r\na\r\n";
+        assert_eq!(line.len() - 1, 19);
         assert!(decode(line.repeat(16 * 1024).as_bytes(), 999, false).is_ok());
         let over = decode(line.repeat(16 * 1024 + 1).as_bytes(), 999, false);
-        assert_eq!(over, Err((Kind::ChunkOverhead, 22 * 16 * 1024 + 18)));
+        assert_eq!(over, Err((Kind::ChunkOverhead, 20 * 16 * 1024 + 16)));
         // Honest content pays back.
         let honest = format!("{line}f\r\n{}\r\n", "y".repeat(15)).repeat(20_000);
         assert!(decode(honest.as_bytes(), 4096, false).is_ok());

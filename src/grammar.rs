@@ -15,6 +15,22 @@ pub(crate) fn members(v: &[u8]) -> impl Iterator<Item = &[u8]> {
     v.split(|&b| b == b',').map(trim)
 }
 
+/// The members of a list in which quoted strings may hold commas.
+pub(crate) fn quoted_members(v: &[u8]) -> impl Iterator<Item = &[u8]> {
+    let (mut quoted, mut escaped) = (false, false);
+    v.split(move |&b| {
+        let comma = b == b',' && !quoted;
+        match b {
+            _ if escaped => escaped = false,
+            b'\\' if quoted => escaped = true,
+            b'"' => quoted = !quoted,
+            _ => {}
+        }
+        comma
+    })
+    .map(trim)
+}
+
 /// Case-insensitive equality in ASCII.
 pub(crate) fn same(a: &[u8], b: &[u8]) -> bool {
     a.eq_ignore_ascii_case(b)

@@ -1,13 +1,11 @@
-#![no_std]
+#![cfg_attr(not(test), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 #![doc = "keepalive"]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
-#[cfg(any(feature = "std", test))]
+#[cfg(feature = "std")]
 extern crate std;
-#[cfg(test)]
-use std::{borrow::ToOwned as _, format, vec, vec::Vec};
 
 mod action;
 pub mod buffered;

@@ -4,7 +4,7 @@
 //! reason stays. [`CloseReason`] is every reason there is, with its rule.
 
 use crate::bytes::trim;
-use crate::grammar::{self, members, same};
+use crate::grammar::{self, same};
 
 /// Whether a connection goes on after the present exchange.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -51,10 +51,10 @@ reasons! {
     Refused "S1.3-2" "RFC 9112 §2.2" "the machine refused the request";
     ConnectRefused "S1.3-3" "RFC 9931" "CONNECT was refused";
     PeerSaidClose "S1.3-4" "RFC 9112 §9.6" "the request said close";
+    OptionsInvalid "S1.1" "RFC 9110 §7.6.1" "malformed or too many connection options";
     Http10 "S1.3-5" "RFC 9112 §9.3" "HTTP/1.0 without keep-alive";
     Http10AtProxy "S1.3-5" "RFC 9112 §C.2.2" "HTTP/1.0 at a proxy";
     BlindRelay "S1.3-5" "RFC 9112 §C.2.2" "HTTP/1.0 with keep-alive through what may be a blind relay";
-    OptionsInvalid "S1.1" "RFC 9110 §7.6.1" "malformed or too many connection options";
     CodingUnsafe "S1.3-6" "RFC 9112 §6.1" "Transfer-Encoding with Content-Length, or on HTTP/1.0";
     Application "S1.3-7" "RFC 9112 §9.6" "the application asked for it";
     Draining "S1.3-8" "RFC 9112 §9.6" "draining";
@@ -81,6 +81,7 @@ reasons! {
     ResponseClose "S2.1" "RFC 9112 §9.6" "the response said close";
     Http10Response "S2.5" "RFC 9112 §9.3" "HTTP/1.0 response without keep-alive";
     UntilClose "S2.5" "RFC 9112 §6.3" "the content ended with the connection";
+    CodingDoubtful "S2.1" "RFC 9112 §6.1" "a response with Transfer-Encoding and Content-Length, or on HTTP/1.0";
     RequestTimeout "S2.1" "RFC 9110 §15.5.9" "the server timed the request out";
     KeepAliveZero "S2.3" "RFC 2068 §19.7.1" "the server keeps no idle connection";
     KeepAliveMax "S2.3" "RFC 2068 §19.7.1" "the server takes no more requests";
@@ -196,10 +197,10 @@ table! {
     f.has(S::refused) => Refused;
     f.has(S::connect_refused) => ConnectRefused;
     f.has(S::close) => PeerSaidClose;
+    f.has(S::options_bad) => OptionsInvalid;
     f.has(S::http10) && !f.has(S::keep_alive) => Http10;
     f.has(S::http10) && f.has(S::proxy) => Http10AtProxy;
     f.has(S::http10) && f.has(S::relayed) => BlindRelay;
-    f.has(S::options_bad) => OptionsInvalid;
     f.has(S::coding_unsafe) => CodingUnsafe;
     f.has(S::application) => Application;
     f.has(S::draining) => Draining;
@@ -220,10 +221,10 @@ table! {
     f.has(K::invalid) => ResponseInvalid;
     f.has(K::sent_close) => SentClose;
     f.has(K::close) => ResponseClose;
+    f.has(K::options_bad) => OptionsInvalid;
     f.has(K::undelimited) => UntilClose;
     f.has(K::http10) && !f.has(K::keep_alive) => Http10Response;
-    f.has(K::options_bad) => OptionsInvalid;
-    f.has(K::coding_unsafe) => CodingUnsafe;
+    f.has(K::coding_unsafe) => CodingDoubtful;
     f.has(K::timed_out) => RequestTimeout;
     f.has(K::stopped) => RequestStopped;
     f.has(K::idle408) => Idle408;
@@ -252,7 +253,7 @@ impl Hints {
     /// Reads one field value more. A parameter with junk in it is passed over; of duplicates the
     /// smaller counts.
     pub(crate) fn read(&mut self, value: &[u8]) {
-        for member in members(value) {
+        for member in grammar::quoted_members(value) {
             let mut parts = member.splitn(2, |&b| b == b'=').map(trim);
             let name = parts.next().unwrap_or_default();
             let Some(n) = parts.next().and_then(grammar::saturating) else { continue };
@@ -282,10 +283,10 @@ mod tables {
             (f.has(S::refused), R::Refused),
             (f.has(S::connect_refused), R::ConnectRefused),
             (f.has(S::close), R::PeerSaidClose),
+            (f.has(S::options_bad), R::OptionsInvalid),
             (http10 && !ka, R::Http10),
             (http10 && ka && f.has(S::proxy), R::Http10AtProxy),
             (http10 && ka && !f.has(S::proxy) && f.has(S::relayed), R::BlindRelay),
-            (f.has(S::options_bad), R::OptionsInvalid),
             (f.has(S::coding_unsafe), R::CodingUnsafe),
             (f.has(S::application), R::Application),
             (f.has(S::draining), R::Draining),
@@ -344,6 +345,7 @@ mod tables {
         assert_eq!(read(&["TimeOut = 5", "timeout=3,x=\"y\",max=1"]), (Some(3), Some(1)));
         assert_eq!(read(&["timeout=abc, max=3"]), (None, Some(3)));
         assert_eq!(read(&["timeout=+1, timeout=1.5, timeout=, timeout, timeout=-1"]), (None, None));
+        assert_eq!(read(&[r#"x="a, timeout=0, \", max=0", timeout=9"#]), (Some(9), None));
         assert_eq!(read(&["timeout=99999999999"]), (Some(u32::MAX), None));
     }
 

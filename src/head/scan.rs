@@ -418,7 +418,7 @@ impl Scan {
     /// S8.2, over all lines together.
     fn transfer_encoding(&mut self, value: &[u8]) {
         self.flags |= flag::CODING;
-        for member in members(value) {
+        for member in grammar::quoted_members(value) {
             if self.flags & flag::CHUNKED != 0 {
                 self.flags |= flag::CODING_AFTER;
             }
