@@ -223,6 +223,23 @@ macro_rules! common {
                 (self.conn, self.rx, self.tx)
             }
 
+            /// What has arrived goes first; then what is due expires.
+            fn advance<'b>(
+                conn: &mut $role::Connection,
+                now: Instant,
+                bytes: &'b [u8],
+                room: usize,
+            ) -> Step<$role::Event<'b>> {
+                let first = conn.receive(now, bytes, room);
+                if first.event.is_some() {
+                    return first;
+                }
+                conn.expire(now);
+                let rest = bytes.get(first.consumed..).unwrap_or_default();
+                let then = conn.receive(now, rest, room);
+                Step { consumed: first.consumed + then.consumed, event: then.event }
+            }
+
             /// An aborted connection sends nothing more.
             fn forget(&mut self) {
                 if matches!(self.conn.wants().end, Some(End::Abort(_))) {
@@ -341,7 +358,8 @@ impl<B: Storage> Server<B> {
     /// The next event, and the writer to answer it. Content comes in pieces of at most `room` octets.
     /// When there is no event, what the machine itself has to say is written.
     ///
-    /// Requests are held back while there is no room for the head of a response.
+    /// Requests are held back while there is no room for the head of a response. Deadlines that are
+    /// due expire here too, behind what has arrived.
     pub fn next(
         &mut self,
         now: Instant,
@@ -349,7 +367,7 @@ impl<B: Storage> Server<B> {
     ) -> (Option<server::Event<'_>>, ServerOut<'_, B>) {
         let Self { conn, rx, tx } = self;
         let room = if conn.fits(tx.room()) == 0 { 0 } else { room };
-        let event = rx.present(|bytes| conn.receive(now, bytes, room));
+        let event = rx.present(|bytes| Self::advance(conn, now, bytes, room));
         if event.is_none()
             && let Ok(n) = conn.emit(now, tx.spare())
         {
@@ -429,14 +447,15 @@ pub struct ClientOut<'a, B> {
 common! { Client, client, ClientOut }
 
 impl<B: Storage> Client<B> {
-    /// The next event, and the writer. Content comes in pieces of at most `room` octets.
+    /// The next event, and the writer. Content comes in pieces of at most `room` octets. Deadlines
+    /// that are due expire here too, behind what has arrived.
     pub fn next(
         &mut self,
         now: Instant,
         room: usize,
     ) -> (Option<client::Event<'_>>, ClientOut<'_, B>) {
         let Self { conn, rx, tx } = self;
-        let event = rx.present(|bytes| conn.receive(now, bytes, room));
+        let event = rx.present(|bytes| Self::advance(conn, now, bytes, room));
         (event, ClientOut { conn, tx, now })
     }
 

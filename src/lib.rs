@@ -1,6 +1,33 @@
+#![doc = include_str!("../README.md")]
+//!
+//! # The paved path
+//!
+//! 1. [`buffered::Server`] or [`buffered::Client`], if two buffers a connection suit you.
+//! 2. [`server::Connection`] or [`client::Connection`] on buffers of your own. The contract:
+//!
+//! * After any call (read, write, expiry, answer): `receive` until it returns no event, then `emit`, then
+//!   write, then look at `wants` and `deadline`.
+//! * Apply [`Step::consumed`] always, also without an event; show the rest again, unchanged, in front.
+//! * An `Err` is the caller's mistake and changed nothing. What the peer does comes as an event, or in
+//!   [`Wants`].
+//! * After a `Request` exactly one `End` or `Failed` comes, unless its content is skipped or answered
+//!   unread.
+//! * Content is held until `read_content`.
+//! * `room` is what you can take: `fits(output space)` if it lands in your output, 0 to pause.
+//! * Bytes leave in the order of the calls that made them; `transmitted` counts them all.
+//! * Read ahead while there is space, and always when [`Wants::read`] is true; never into an empty slice,
+//!   which looks like EOF.
+//! * [`Content::Length`] ends itself, [`Content::Unknown`] ends with `finish`; who cannot deliver calls
+//!   `abort`.
+//! * [`Wants::end`] is final, and repeated until it is done.
+//! * Call `expire` when `deadline` is due; early, late or twice is harmless; a later deadline needs no
+//!   re-arming.
+//! * Before a client connection is used again: one read that does not block, then `checkout`; after a
+//!   failure `retry` judges.
+//!
+//! Rules are cited as `S1.3-4`, with the section of the RFC beside them.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
-#![doc = "keepalive"]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;

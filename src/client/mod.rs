@@ -1,9 +1,9 @@
 //! The client's side of a connection.
 //!
-//! [`Connection`] keeps the requests in flight as a short queue of facts ([`Sent`]); responses are
+//! [`Connection`] keeps the requests in flight as a short queue of facts; responses are
 //! matched to them in order. Whether the connection can be used again is decided when a response is
-//! over, by the table of [`crate::persistence`]; whether a request can be sent again after a failure,
-//! by that of [`crate::retry`].
+//! over, by one table of reasons ([`CloseReason`]); whether a request can be sent again after a
+//! failure, by another ([`Retry`]).
 
 mod config;
 mod receive;

@@ -1,12 +1,14 @@
 //! The server's side of a connection.
 //!
-//! [`Connection`] joins two halves that move on their own, inbound ([`Rx`]) and outbound ([`Tx`]), and
+//! [`Connection`] joins two halves that move on their own, inbound and outbound, and
 //! meet where an exchange ends. The inbound half is serial: request n+1 is parsed when response n is
 //! written (S7.1). What is decided about persistence is decided once, when the response head is
-//! written, by the table of [`crate::persistence`].
+//! written, by one table of reasons
+//! ([`CloseReason`]).
 //!
 //! Errors in the machine's own words: the peer's mistakes are [`Event::Failed`] and a response written
-//! by [`Connection::emit`]; the caller's are [`SendError`] and change nothing.
+//! by [`Connection::emit`]; the caller's are
+//! [`SendError`](crate::SendError) and change nothing.
 
 mod config;
 mod receive;
@@ -18,7 +20,7 @@ pub use config::{Config, KeepAliveField};
 use crate::action::{End, Lost, Retire, Step, Wants};
 use crate::content::{Inbound, Outbound};
 use crate::deadline::Deadline;
-use crate::error::{Kind, SendError};
+use crate::error::Kind;
 use crate::grammar::Protocols;
 use crate::head::fields::Trailers;
 use crate::head::request::RequestHead;
@@ -474,10 +476,8 @@ impl Connection {
         }
         match self.rx {
             // S1.3-14: what the application still wants is judged again now, and not announced.
-            Rx::Held(body) | Rx::Reading(body) => {
-                if self.beyond_budget(&body) {
-                    self.decide(CloseReason::UnreadContent);
-                }
+            Rx::Held(body) | Rx::Reading(body) if self.beyond_budget(&body) => {
+                self.decide(CloseReason::UnreadContent);
             }
             Rx::Whole => match self.verdict {
                 None if self.flags & is::EOF == 0 => {
@@ -547,6 +547,3 @@ impl Connection {
         self.flags & (is::EOF | is::NO_LINGER) == 0 && !done
     }
 }
-
-#[allow(dead_code, reason = "names the errors that the documentation above refers to")]
-type Misuse = SendError;

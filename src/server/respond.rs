@@ -244,7 +244,7 @@ impl Connection {
                 }
                 if empty { bare(Plan::Tunnel) } else { refused }
             }
-            100..200 | 0..100 => Err(SendError::Invalid(Part::Status)),
+            0..200 => Err(SendError::Invalid(Part::Status)),
             200..300 if self.flags & is::CONNECT != 0 => {
                 if empty {
                     bare(Plan::Tunnel)

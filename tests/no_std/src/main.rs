@@ -10,7 +10,8 @@
 use core::ffi::{c_char, c_int};
 use core::panic::PanicInfo;
 
-use keepalive as _;
+use keepalive::server::{Config, Connection, Event};
+use keepalive::{CloseReason, Instant, NO_FIELDS, Persistence, Step};
 
 #[link(name = "c")]
 unsafe extern "C" {
@@ -34,13 +35,23 @@ pub extern "C" fn main(_argc: c_int, _argv: *const *const c_char) -> c_int {
     c_int::from(!exchange())
 }
 
-/// One exchange on a server connection over fixed arrays.
+/// One exchange on a server connection over fixed arrays: a request in two cuts, its response, and
+/// the verdict.
 fn exchange() -> bool {
-    // ---- PUT THE EXCHANGE HERE -------------------------------------------------------------
-    // With the API in place: a server connection, one GET with `Connection: close` given to it
-    // in two cuts, a 200 with Content-Length out of it into a `[u8; 512]`, and true iff the
-    // octets and the verdict (close) are the expected ones. Until then it shows that the crate
-    // links; with an empty `use`, the linker may have dropped all of its code.
-    // ----------------------------------------------------------------------------------------
-    true
+    const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+    const RESPONSE: &[u8] = b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi";
+    let now = Instant::default();
+    let mut conn = Connection::new(&Config::origin(), now);
+    let mut out = [0; 512];
+    let (first, _) = REQUEST.split_at(20);
+    if conn.receive(now, first, usize::MAX) != (Step { consumed: 0, event: None }) {
+        return false;
+    }
+    let Some(Event::Request(_)) = conn.receive(now, REQUEST, usize::MAX).event else {
+        return false;
+    };
+    let Ok(n) = conn.reply(now, 200, NO_FIELDS, b"hi", &mut out) else { return false };
+    conn.transmitted(now, n as u64);
+    out.get(..n) == Some(RESPONSE)
+        && conn.persistence() == Persistence::Close(CloseReason::PeerSaidClose)
 }

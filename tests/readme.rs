@@ -1,0 +1,48 @@
+//! The README's loop is the one in `examples/readme.rs`, and it works.
+#![allow(clippy::print_stdout)]
+
+#[path = "../examples/readme.rs"]
+mod readme;
+
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpListener, TcpStream};
+use std::time::Duration;
+
+const README: &str = include_str!("../README.md");
+const EXAMPLE: &str = include_str!("../examples/readme.rs");
+
+#[test]
+fn the_loop_of_the_readme_is_the_one_that_is_tested() {
+    let (_, rest) = EXAMPLE.split_once("// README begins\n").expect("the beginning");
+    let (code, _) = rest.split_once("// README ends").expect("the end");
+    assert!(README.contains(&format!("```rust\n{code}```")), "README and example differ");
+}
+
+#[test]
+fn the_loop_keeps_a_connection_and_closes_it_when_asked() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let server = std::thread::spawn(move || {
+        let (sock, _) = listener.accept().expect("a connection");
+        readme::run(sock)
+    });
+    let mut sock = TcpStream::connect(address).expect("a server");
+    sock.set_read_timeout(Some(Duration::from_secs(10))).expect("a time-out");
+    let get = |target: &str, more: &str| format!("GET {target} HTTP/1.1\r\nHost: a\r\n{more}\r\n");
+    for target in ["/one", "/two", "/three"] {
+        sock.write_all(get(target, "").as_bytes()).expect("a request");
+        let mut answer = vec![0; 64 + target.len()];
+        sock.read_exact(&mut answer).expect("an answer");
+        let answer = String::from_utf8(answer).expect("text");
+        assert!(answer.starts_with("HTTP/1.1 200 OK\r\n"), "{answer}");
+        assert!(answer.contains(&format!("Content-Length: {}\r\n", target.len())), "{answer}");
+        assert!(answer.ends_with(&format!("\r\n\r\n{target}")), "{answer}");
+    }
+    sock.write_all(get("/bye", "Connection: close\r\n").as_bytes()).expect("a request");
+    let mut rest = String::new();
+    sock.read_to_string(&mut rest).expect("the rest");
+    assert!(rest.contains("Connection: close\r\n") && rest.ends_with("/bye"), "{rest}");
+    let _ = sock.shutdown(Shutdown::Both);
+    let why = server.join().expect("a server that does not panic").expect("a reason");
+    assert_eq!(why, keepalive::CloseReason::PeerSaidClose);
+}
