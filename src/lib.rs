@@ -48,8 +48,10 @@ mod grammar;
 mod head;
 mod limits;
 mod persistence;
+mod phase;
 mod retry;
 pub mod server;
+mod teardown;
 mod time;
 
 pub use action::{End, Io, Lost, Retire, Step, Wants};

@@ -68,6 +68,7 @@ reasons! {
     ResponseFailed "S1.3-16" "RFC 9112 §8" "the response could not be completed";
     // how a server's connection ends otherwise
     IdleTimeout "S3" "RFC 9112 §9.5" "idle for too long";
+    KeepAliveUnused "S9.6" "RFC 9112 §C.2.2" "kept for an HTTP/1.0 client that made no second request";
     Unused "S3" "RFC 9112 §9.5" "never used";
     HeadTimeout "S3" "RFC 9112 §9.5" "no complete head in time";
     ContentTimeout "S3" "RFC 9112 §9.5" "content stalled";

@@ -13,7 +13,7 @@ use keepalive::{Clock, End, Io, SendError};
 use lexopt::prelude::*;
 use socket::{Socket, TURN};
 use std::io::{self, Write as _};
-use std::net::TcpListener;
+use std::net::{Shutdown, TcpListener};
 use std::process::ExitCode;
 use std::thread;
 use std::time::Duration;
@@ -135,8 +135,9 @@ fn drive(mut socket: Socket, config: &Config, clock: Clock, idle: Duration, mut 
             Some(End::ShutdownWrite) => {
                 // A close with bytes unread would reset the connection, and could destroy the
                 // response on its way. So the machine closes by halves, and reads on for a while.
+                // Should the call fail, the connection is gone, and the next read says so.
                 trace.line(format_args!("shutdown"));
-                socket.shutdown();
+                let _ = socket.stream.shutdown(Shutdown::Write);
                 http.write_closed(clock.now());
                 continue;
             }

@@ -2,7 +2,7 @@
 
 use keepalive::Io;
 use std::io::{self, Read as _, Write as _};
-use std::net::{Shutdown, TcpStream};
+use std::net::TcpStream;
 use std::time::Duration;
 
 /// How long a write may block while there may be something to read as well. The standard library
@@ -10,7 +10,7 @@ use std::time::Duration;
 pub(crate) const TURN: Duration = Duration::from_millis(8);
 
 pub(crate) struct Socket {
-    stream: TcpStream,
+    pub(crate) stream: TcpStream,
     /// The time-outs that the operating system was told last.
     read_wait: Option<Duration>,
     write_wait: Option<Duration>,
@@ -60,11 +60,6 @@ impl Socket {
             Ok(()) => read.into(),
             Err(error) => Err(error).into(),
         }
-    }
-
-    /// Closes the sending side. If that fails, the connection is gone, and the next read says so.
-    pub(crate) fn shutdown(&self) {
-        let _ = self.stream.shutdown(Shutdown::Write);
     }
 }
 

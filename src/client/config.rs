@@ -305,6 +305,12 @@ impl Config {
         self.has(bit::DOUBT_CLOSE)
     }
 
+    /// Whether a connection that has waited so long for its first request counts as reused in retry
+    /// verdicts: the server may have closed it in the meantime (S5).
+    pub(crate) fn is_stale(&self, waited: Duration) -> bool {
+        Span::of(waited) >= self.margin.span().max(Span::secs(1))
+    }
+
     pub(crate) const fn continue_span(&self) -> Span {
         self.continue_wait.span()
     }

@@ -22,6 +22,7 @@ use crate::head::response::ResponseHead;
 use crate::head::scan::Scan;
 use crate::limits;
 use crate::persistence::{self, ClientFacts, CloseReason, Persistence};
+use crate::phase::ClientPhase;
 use crate::retry::{self, Answer, Retry};
 use crate::time::{Instant, Span};
 
@@ -83,6 +84,22 @@ enum Rx {
     Tunnel,
     /// All is over; the transport may be closed.
     Over,
+}
+
+impl Rx {
+    const fn phase(&self) -> ClientPhase {
+        match self {
+            Self::Idle => ClientPhase::Idle,
+            Self::Await => ClientPhase::Await,
+            Self::Head(_) => ClientPhase::Head,
+            Self::Reading(_) => ClientPhase::Reading,
+            Self::Discard { .. } => ClientPhase::Discard,
+            Self::Surplus => ClientPhase::Surplus,
+            Self::Sink => ClientPhase::Sink,
+            Self::Tunnel => ClientPhase::Tunnel,
+            Self::Over => ClientPhase::Over,
+        }
+    }
 }
 
 /// The outbound half: what is being written.
@@ -355,11 +372,11 @@ impl Connection {
             if hopeless {
                 self.facts.set(ClientFacts::discard, true);
                 self.finish_exchange(now);
-                self.rx = Rx::Sink;
+                self.enter(Rx::Sink);
                 self.tx = Tx::Stopped;
             } else {
                 self.touch(now);
-                self.rx = Rx::Discard { body, budget };
+                self.enter(Rx::Discard { body, budget });
             }
         }
     }
@@ -371,7 +388,7 @@ impl Connection {
             self.decide(CloseReason::Aborted);
             self.aborted.get_or_insert(CloseReason::Aborted);
             self.owed = 0;
-            self.rx = Rx::Over;
+            self.enter(Rx::Over);
             self.tx = Tx::Stopped;
         }
     }
@@ -554,6 +571,16 @@ impl Connection {
 
     // ---- the inside ----
 
+    /// The one way from phase to phase.
+    fn enter(&mut self, rx: Rx) {
+        debug_assert!(
+            self.rx.phase().may_become(rx.phase()),
+            "no such step: {:?} to {rx:?}",
+            self.rx
+        );
+        self.rx = rx;
+    }
+
     fn touch(&mut self, now: Instant) {
         self.since = self.since.max(now);
     }
@@ -582,7 +609,7 @@ impl Connection {
         }
         self.decide(reason);
         self.aborted = Some(reason);
-        self.rx = Rx::Over;
+        self.enter(Rx::Over);
         self.tx = Tx::Stopped;
     }
 
@@ -610,14 +637,15 @@ impl Connection {
             self.close_after_exchange();
         } else {
             self.facts = self.facts.only(STICKY);
-            self.rx = if self.queue.len == 0 { Rx::Idle } else { Rx::Await };
+            self.enter(if self.queue.len == 0 { Rx::Idle } else { Rx::Await });
             self.settle();
         }
     }
 
     /// The connection closes behind a response. Requests behind it will not be answered (S6.8).
     fn close_after_exchange(&mut self) {
-        self.rx = if self.verdict == Some(CloseReason::Tunnel) { Rx::Tunnel } else { Rx::Sink };
+        let tunnel = self.verdict == Some(CloseReason::Tunnel);
+        self.enter(if tunnel { Rx::Tunnel } else { Rx::Sink });
         if self.rx == Rx::Sink {
             self.tx = Tx::Stopped;
             if self.queue.len > 0 {
@@ -634,7 +662,7 @@ impl Connection {
             && let Some(reason) = persistence::client(self.facts)
         {
             self.decide(reason);
-            self.rx = Rx::Sink;
+            self.enter(Rx::Sink);
         }
     }
 

@@ -69,7 +69,7 @@ impl Connection {
             [] if self.rx == Rx::Idle => {
                 self.facts.set(ClientFacts::eof, true);
                 self.decide(CloseReason::PeerClosed);
-                self.rx = Rx::Over;
+                self.enter(Rx::Over);
                 Wait(0)
             }
             [] => self.fail(Fault::new(Kind::NoResponse, 0), bytes),
@@ -80,14 +80,14 @@ impl Connection {
             [..] if self.rx == Rx::Idle => {
                 self.facts.set(ClientFacts::surplus, true);
                 self.decide(CloseReason::Surplus);
-                self.rx = Rx::Surplus;
+                self.enter(Rx::Surplus);
                 Again(0)
             }
             [b'\r' | b'\n', ..] => self.fail(Fault::new(Kind::EmptyLines, 0), bytes),
             // S2.5: what comes before any octet of the request went out does not answer it.
             [..] if !self.begun() => self.fail(Fault::new(Kind::Unsolicited, 0), bytes),
             [..] => {
-                self.rx = Rx::Head(Scan::new());
+                self.enter(Rx::Head(Scan::new()));
                 Again(0)
             }
         }
@@ -116,7 +116,7 @@ impl Connection {
                 _ => {}
             }
         }
-        self.rx = Rx::Sink;
+        self.enter(Rx::Sink);
         Wait(bytes.len())
     }
 
@@ -133,7 +133,7 @@ impl Connection {
                 return self.fail(Fault::new(Kind::IncompleteHead, bytes.len()), bytes);
             }
             Ok(None) => {
-                self.rx = Rx::Head(scan);
+                self.enter(Rx::Head(scan));
                 return Wait(0);
             }
             Ok(Some(n)) => n,
@@ -173,7 +173,7 @@ impl Connection {
         }
         self.blank = 0;
         self.touch(now);
-        self.rx = Rx::Await;
+        self.enter(Rx::Await);
         Ok(())
     }
 
@@ -226,12 +226,12 @@ impl Connection {
             self.flags |= is::PROVEN;
         }
         self.touch(now);
-        self.rx = Rx::Reading(match framing {
+        self.enter(Rx::Reading(match framing {
             ResponseFraming::None | ResponseFraming::Tunnel => Inbound::Length(0),
             ResponseFraming::Length(n) => Inbound::Length(n),
             ResponseFraming::Chunked => Inbound::Chunked(crate::chunked::Decoder::new()),
             ResponseFraming::UntilClose => Inbound::UntilClose,
-        });
+        }));
     }
 
     /// A final response before the request is sent: whether to go on sending (S2.5).
@@ -257,7 +257,7 @@ impl Connection {
             Ok(found) => found,
             Err(fault) => return self.fail(fault, bytes),
         };
-        self.rx = Rx::Reading(body);
+        self.enter(Rx::Reading(body));
         if n > 0 {
             self.touch(now);
         }
@@ -327,7 +327,7 @@ impl Connection {
         let eof = piece == Piece::Nothing && self.flags & is::EOF != 0;
         match budget.checked_sub(cost) {
             Some(budget) if !eof => {
-                self.rx = Rx::Discard { body, budget };
+                self.enter(Rx::Discard { body, budget });
                 match piece {
                     Piece::End(_) => self.finish_exchange(now),
                     Piece::Nothing => return Wait(n),
@@ -368,7 +368,7 @@ impl Connection {
         if kind == Kind::SwitchRefused {
             self.aborted = Some(reason);
         }
-        self.rx = Rx::Over;
+        self.enter(Rx::Over);
         self.tx = Tx::Stopped;
         Found(bytes.len(), Event::Failed(Failure { kind, offset }))
     }

@@ -67,14 +67,17 @@ impl Connection {
             (told.expect, sent::EXPECT),
             (close, sent::CLOSE),
             (IDEMPOTENT.contains(&method), sent::IDEMPOTENT),
-            (self.flags & is::USED == 0, sent::FIRST),
+            (
+                self.flags & is::USED == 0 && !self.config.is_stale(now.since(self.born)),
+                sent::FIRST,
+            ),
         ];
         let bits = bits.iter().filter(|(on, _)| *on).fold(0, |all, (_, bit)| all | bit);
         self.queue.push(bits);
         self.offered = told.upgrade;
         self.flags = (self.flags | is::USED) & !is::CHECKED;
         if !pipelined {
-            self.rx = Rx::Await;
+            self.enter(Rx::Await);
             self.touch(now);
         }
         self.wrote(now, written as u64);

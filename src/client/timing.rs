@@ -72,7 +72,7 @@ impl Connection {
             }
             Timer::Idle => {
                 self.decide(CloseReason::IdleTimeout);
-                self.rx = Rx::Sink;
+                self.enter(Rx::Sink);
             }
             Timer::Lifetime => {
                 self.facts.set(ClientFacts::lifetime, true);

@@ -26,6 +26,7 @@ mod bit {
     pub(super) const ECHO_VERSION: u16 = 1 << 4;
     pub(super) const CONNECT_WAITS: u16 = 1 << 5;
     pub(super) const ABORT_ON_EOF: u16 = 1 << 6;
+    pub(super) const PROXY_CONNECTION: u16 = 1 << 7;
 }
 
 /// Settings of a server's connection. One value serves all of them; each connection keeps a copy.
@@ -275,6 +276,14 @@ impl Config {
         self.with(bit::ABORT_ON_EOF, on)
     }
 
+    /// At a forward proxy, heeds `Proxy-Connection: keep-alive` of 1.0 clients in absolute-form requests
+    /// without Via (S9.4). Default: it has no effect, since a blind relay in front passes it on, and
+    /// then both ends wait for ever.
+    #[must_use]
+    pub const fn heed_proxy_connection(self, on: bool) -> Self {
+        self.with(bit::PROXY_CONNECTION, on)
+    }
+
     /// The smallest receive buffer that can never be full while the machine wants to read.
     #[must_use]
     pub const fn receive_buffer(&self) -> usize {
@@ -309,6 +318,10 @@ impl Config {
 
     pub(crate) const fn aborts_on_eof(&self) -> bool {
         self.has(bit::ABORT_ON_EOF)
+    }
+
+    pub(crate) const fn heeds_proxy_connection(&self) -> bool {
+        self.has(bit::PROXY_CONNECTION)
     }
 
     pub(crate) const fn demands(&self) -> Demands {

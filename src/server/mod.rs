@@ -26,6 +26,8 @@ use crate::head::fields::Trailers;
 use crate::head::request::RequestHead;
 use crate::head::scan::Scan;
 use crate::persistence::{self, CloseReason, Persistence, ServerFacts};
+use crate::phase::ServerPhase;
+use crate::teardown::{self, TearDown};
 use crate::time::Instant;
 use crate::{Failure, limits};
 
@@ -70,6 +72,23 @@ enum Rx {
     Over,
 }
 
+impl Rx {
+    const fn phase(&self) -> ServerPhase {
+        match self {
+            Self::Idle { .. } => ServerPhase::Idle,
+            Self::Head(_) => ServerPhase::Head,
+            Self::Held(_) => ServerPhase::Held,
+            Self::Reading(_) => ServerPhase::Reading,
+            Self::Discard(_) => ServerPhase::Discard,
+            Self::Whole => ServerPhase::Whole,
+            Self::Sink { .. } => ServerPhase::Sink,
+            Self::Linger { .. } => ServerPhase::Linger,
+            Self::Tunnel => ServerPhase::Tunnel,
+            Self::Over => ServerPhase::Over,
+        }
+    }
+}
+
 /// The outbound half: what is being written.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 enum Tx {
@@ -99,10 +118,10 @@ mod is {
     pub(super) const PAUSED: u16 = 1 << 3;
     /// Bytes were thrown away: a peer that sends more may still be sending.
     pub(super) const SURPLUS: u16 = 1 << 4;
-    /// The close needs no linger, or a short one.
-    pub(super) const NO_LINGER: u16 = 1 << 5;
-    pub(super) const SHORT_LINGER: u16 = 1 << 6;
-    pub(super) const BRIEF_LINGER: u16 = 1 << 7;
+    /// Closed while idle.
+    pub(super) const CLOSED_IDLE: u16 = 1 << 5;
+    /// Closed after an error response of the machine's own.
+    pub(super) const ERRED: u16 = 1 << 6;
     // of the present request, or the one last answered
     pub(super) const HEAD: u16 = 1 << 8;
     pub(super) const CONNECT: u16 = 1 << 9;
@@ -214,7 +233,7 @@ impl Connection {
         self.flags |= is::EOF;
         self.facts.set(ServerFacts::eof, true);
         match self.rx {
-            Rx::Linger { .. } => self.rx = Rx::Over,
+            Rx::Linger { .. } => self.enter(Rx::Over),
             // S6.5: a response to a client that half-closed is finished, unless set otherwise.
             _ if self.config.aborts_on_eof() && self.rx != Rx::Tunnel && self.tx != Tx::Quiet => {
                 self.give_up(CloseReason::PeerClosed, Some(Kind::IncompleteContent));
@@ -242,7 +261,7 @@ impl Connection {
             self.flags |= is::SHUT;
             self.touch(now);
             self.begun = self.begun.max(now);
-            self.rx = Rx::Linger { octets: 0 };
+            self.enter(Rx::Linger { octets: 0 });
         }
     }
 
@@ -255,7 +274,7 @@ impl Connection {
             Lost::Tls => Kind::TlsFailed,
         };
         if matches!(self.rx, Rx::Linger { .. } | Rx::Over) {
-            self.rx = Rx::Over;
+            self.enter(Rx::Over);
         } else {
             self.give_up(CloseReason::TransportLost, Some(kind));
         }
@@ -274,8 +293,11 @@ impl Connection {
     /// Gives up: the connection is to be aborted. For a response that cannot be completed (S1.3-16).
     pub fn abort(&mut self, now: Instant) {
         let _ = now;
+        let begun = matches!(self.tx, Tx::Sending(_));
+        self.facts.set(ServerFacts::failed, begun);
         if self.rx != Rx::Over && self.rx != Rx::Tunnel {
-            self.give_up(CloseReason::Aborted, None);
+            let reason = if begun { CloseReason::ResponseFailed } else { CloseReason::Aborted };
+            self.give_up(reason, None);
         }
     }
 
@@ -432,12 +454,23 @@ impl Connection {
             || self.tx == Tx::Tunnel
     }
 
+    /// The one way from phase to phase.
+    fn enter(&mut self, rx: Rx) {
+        debug_assert!(
+            self.rx.phase().may_become(rx.phase()),
+            "no such step: {:?} to {rx:?}",
+            self.rx
+        );
+        self.rx = rx;
+    }
+
     fn touch(&mut self, now: Instant) {
         self.since = self.since.max(now);
     }
 
     fn is_100_due(&self) -> bool {
         self.flags & is::EXPECT != 0
+            && !self.config.is_proxy()
             && self.tx == Tx::Owed
             && matches!(self.rx, Rx::Reading(_))
             && self.flags & is::RENOUNCED == 0
@@ -465,7 +498,7 @@ impl Connection {
         self.decide(reason);
         self.aborted = Some(reason);
         self.owed = 0;
-        self.rx = Rx::Over;
+        self.enter(Rx::Over);
         self.tx = Tx::Done;
     }
 
@@ -481,14 +514,14 @@ impl Connection {
             }
             Rx::Whole => match self.verdict {
                 None if self.flags & is::EOF == 0 => {
-                    self.rx = Rx::Idle { blank: 0 };
+                    self.enter(Rx::Idle { blank: 0 });
                     self.tx = Tx::Quiet;
                     self.touch(now);
                     self.retire_idle(now);
                 }
                 _ => {
                     self.decide(CloseReason::PeerClosed);
-                    self.rx = Rx::Sink { octets: 0 };
+                    self.enter(Rx::Sink { octets: 0 });
                 }
             },
             _ => {}
@@ -514,8 +547,8 @@ impl Connection {
     /// EOF and no reset (S3.2). One that was never used just closes.
     fn close_idle(&mut self, reason: CloseReason) {
         self.decide(reason);
-        self.flags |= if self.flags & is::USED == 0 { is::NO_LINGER } else { is::BRIEF_LINGER };
-        self.rx = Rx::Sink { octets: 0 };
+        self.flags |= is::CLOSED_IDLE;
+        self.enter(Rx::Sink { octets: 0 });
         self.tx = Tx::Done;
     }
 
@@ -525,25 +558,32 @@ impl Connection {
     }
 
     fn end(&self) -> Option<End> {
-        let reason = self.verdict.unwrap_or(CloseReason::Aborted);
-        if let Some(reason) = self.aborted {
-            return Some(End::Abort(reason));
-        }
+        let reason = self.aborted.or(self.verdict).unwrap_or(CloseReason::Aborted);
         match self.rx {
+            _ if self.aborted.is_some() => Some(End::Abort(reason)),
             Rx::Over => Some(End::Close(reason)),
             Rx::Tunnel if self.owed == 0 => Some(End::Tunnel),
             Rx::Sink { .. } if self.tx == Tx::Done && self.owed == 0 => {
-                Some(if self.lingers() { End::ShutdownWrite } else { End::Close(reason) })
+                Some(match self.teardown() {
+                    TearDown::Abort => End::Abort(reason),
+                    TearDown::Close => End::Close(reason),
+                    TearDown::Linger(_) => End::ShutdownWrite,
+                })
             }
             _ => None,
         }
     }
 
-    /// S6.2: whether there may be a reason to read on after the half-close.
-    fn lingers(&self) -> bool {
-        let done = self.facts.has(ServerFacts::close)
-            && self.flags & is::WHOLE != 0
-            && self.flags & is::SURPLUS == 0;
-        self.flags & (is::EOF | is::NO_LINGER) == 0 && !done
+    /// S6: how the connection ends once its last response is out.
+    fn teardown(&self) -> TearDown {
+        let has = |bit| self.flags & bit != 0;
+        teardown::decide(&teardown::Facts {
+            aborted: self.aborted.is_some(),
+            eof: has(is::EOF),
+            unused: has(is::CLOSED_IDLE) && !has(is::USED),
+            agreed: self.facts.has(ServerFacts::close) && has(is::WHOLE) && !has(is::SURPLUS),
+            idle: has(is::CLOSED_IDLE),
+            refused: has(is::ERRED),
+        })
     }
 }

@@ -64,13 +64,13 @@ impl Connection {
             Rx::Reading(body) => self.content(now, bytes, room, body),
             Rx::Discard(left) => self.discard(now, bytes, left),
             Rx::Whole if self.tx == Tx::Tunnel => {
-                self.rx = Rx::Tunnel;
+                self.enter(Rx::Tunnel);
                 Wait(0)
             }
             // S4.3, S6.3: behind a message that closes nothing is parsed.
             Rx::Whole if self.verdict.is_some() => self.swallow(bytes),
             Rx::Sink { octets } => {
-                self.rx = Rx::Sink { octets: add(octets, bytes.len()) };
+                self.enter(Rx::Sink { octets: add(octets, bytes.len()) });
                 self.swallow(bytes)
             }
             Rx::Linger { octets } => self.linger(now, bytes, octets),
@@ -90,7 +90,7 @@ impl Connection {
         if !bytes.is_empty() {
             self.touch(now);
             let octets = add(octets, bytes.len());
-            self.rx = Rx::Linger { octets };
+            self.enter(Rx::Linger { octets });
             if octets > limits::LINGER {
                 self.give_up(CloseReason::LingerOverflow, None);
             }
@@ -103,7 +103,7 @@ impl Connection {
         match bytes {
             [] if self.flags & is::EOF != 0 => {
                 self.decide(CloseReason::PeerClosed);
-                self.rx = Rx::Sink { octets: 0 };
+                self.enter(Rx::Sink { octets: 0 });
                 self.tx = Tx::Done;
                 Wait(0)
             }
@@ -114,11 +114,11 @@ impl Connection {
                 if blank == limits::BLANK_LINES {
                     return self.fail(Fault::new(Kind::EmptyLines, 0), bytes);
                 }
-                self.rx = Rx::Idle { blank: blank + 1 };
+                self.enter(Rx::Idle { blank: blank + 1 });
                 Again(2)
             }
             _ => {
-                self.rx = Rx::Head(Scan::new());
+                self.enter(Rx::Head(Scan::new()));
                 self.touch(now);
                 self.begun = self.begun.max(now);
                 Again(0)
@@ -135,7 +135,7 @@ impl Connection {
         match scan.advance(bytes, &self.config.head_rules()) {
             Ok(None) if self.flags & is::EOF != 0 => self.cut_short(Kind::IncompleteHead, bytes),
             Ok(None) => {
-                self.rx = Rx::Head(scan);
+                self.enter(Rx::Head(scan));
                 Wait(0)
             }
             Ok(Some(n)) => {
@@ -161,8 +161,14 @@ impl Connection {
         let mut f = self.facts.only(SERVER_STICKY);
         f.set(ServerFacts::close, scan.has(flag::CLOSE));
         f.set(ServerFacts::http10, http10);
-        f.set(ServerFacts::keep_alive, scan.has(flag::KEEP_ALIVE));
-        f.set(ServerFacts::proxy, http10 && !origin);
+        // S9.4: the legacy of clients that mean a proxy by it, where no relay can have passed it on.
+        let legacy = self.config.heeds_proxy_connection()
+            && !origin
+            && scan.has(flag::PROXY_KEEP_ALIVE)
+            && scan.has(flag::ABSOLUTE)
+            && !scan.has(flag::VIA);
+        f.set(ServerFacts::keep_alive, scan.has(flag::KEEP_ALIVE) || http10 && legacy);
+        f.set(ServerFacts::proxy, http10 && !origin && !legacy);
         // S9.6: signs that a relay between us passes on what it does not understand.
         let relay = flag::VIA | flag::PROXY_CONNECTION | flag::ABSOLUTE;
         f.set(ServerFacts::relayed, http10 && origin && scan.has(relay));
@@ -175,25 +181,25 @@ impl Connection {
         let limit = self.config.max_requests;
         f.set(ServerFacts::last, limit > 0 && self.served >= limit);
         f.set(ServerFacts::pressure, self.config.idle.as_millis() == 0);
-        let old = self.config.lifetime.after(self.born).is_some_and(|at| now >= at);
-        f.set(ServerFacts::lifetime, old && !f.has(ServerFacts::draining));
         self.facts = f;
+        self.grow_old(now);
 
         self.flags = self.flags & !is::OF_REQUEST | is::USED;
         let mut note = |bit, on| self.flags |= if on { bit } else { 0 };
         note(is::HEAD, head.method() == "HEAD");
         note(is::CONNECT, head.is_connect());
-        note(is::EXPECT, head.expects_continue() && origin && !more);
+        note(is::EXPECT, head.expects_continue() && !more);
         self.offered = Protocols::NONE;
         if head.offers_upgrade() {
             head.upgrade().for_each(|p| self.offered.add(p));
         }
-        self.rx = match head.framing() {
+        let rx = match head.framing() {
             // Nothing to be asked for: the end comes by itself.
             RequestFraming::None | RequestFraming::Length(0) => Rx::Reading(Inbound::Length(0)),
             RequestFraming::Length(n) => Rx::Held(Inbound::Length(n)),
             RequestFraming::Chunked => Rx::Held(Inbound::Chunked(crate::chunked::Decoder::new())),
         };
+        self.enter(rx);
         self.tx = Tx::Owed;
         self.touch(now);
     }
@@ -210,7 +216,7 @@ impl Connection {
             Ok(found) => found,
             Err(fault) => return self.fail(fault, bytes),
         };
-        self.rx = Rx::Reading(body);
+        self.enter(Rx::Reading(body));
         if n > 0 {
             self.content_came(now, n as u64);
         }
@@ -223,7 +229,7 @@ impl Connection {
                 self.resume(now);
                 self.flags |= is::WHOLE;
                 self.flags &= !is::EXPECT;
-                self.rx = Rx::Whole;
+                self.enter(Rx::Whole);
                 self.turn(now);
                 Found(n, Event::End(Trailers::new(bytes.get(range).unwrap_or_default())))
             }
@@ -271,16 +277,16 @@ impl Connection {
             self.content_came(now, n as u64);
         }
         let left = left - n as u64;
-        self.rx = Rx::Discard(left);
+        self.enter(Rx::Discard(left));
         if left == 0 {
             self.flags |= is::WHOLE;
-            self.rx = Rx::Whole;
+            self.enter(Rx::Whole);
             self.turn(now);
             return Again(n);
         }
         if self.flags & is::EOF != 0 {
             self.decide(CloseReason::PeerClosed);
-            self.rx = Rx::Sink { octets: 0 };
+            self.enter(Rx::Sink { octets: 0 });
         }
         Wait(n)
     }
@@ -306,11 +312,11 @@ impl Connection {
         self.facts.set(ServerFacts::refused, reason == CloseReason::Refused);
         self.decide(reason);
         self.flags &= !is::EXPECT;
-        self.rx = Rx::Sink { octets: 0 };
+        self.enter(Rx::Sink { octets: 0 });
         if matches!(self.tx, Tx::Quiet | Tx::Owed) {
             match kind.status() {
                 Some(status) => {
-                    self.flags |= is::SHORT_LINGER;
+                    self.flags |= is::ERRED;
                     self.tx = Tx::Own(status);
                 }
                 None => self.tx = Tx::Done,

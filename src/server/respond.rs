@@ -22,7 +22,7 @@ impl Connection {
     /// client may be waiting (S8.8). Without a request whose content is held it has no effect.
     pub fn read_content(&mut self, now: Instant) {
         if let Rx::Held(body) = self.rx {
-            self.rx = Rx::Reading(body);
+            self.enter(Rx::Reading(body));
             self.touch(now);
             self.rate = self.rate.max(now);
         }
@@ -39,7 +39,7 @@ impl Connection {
             self.rate = self.rate.max(now);
             let unmet = self.flags & is::EXPECT != 0;
             self.facts.set(ServerFacts::expect_unmet, unmet);
-            self.rx = match body.remaining() {
+            let rx = match body.remaining() {
                 Some(left) if !unmet && !self.beyond_budget(&body) => Rx::Discard(left),
                 _ => {
                     self.facts.set(ServerFacts::unread, self.beyond_budget(&body));
@@ -47,6 +47,7 @@ impl Connection {
                     Rx::Sink { octets: 0 }
                 }
             };
+            self.enter(rx);
             if self.tx == Tx::Done && matches!(self.rx, Rx::Sink { .. }) {
                 self.decide(CloseReason::UnreadContent);
             }
@@ -154,6 +155,7 @@ impl Connection {
         }
         let Shape { plan, declared } = self.shape(status.code, content)?;
         let mut facts = self.facts;
+        facts.set(ServerFacts::lifetime, self.is_old(now));
         let tunnel = plan == Plan::Tunnel;
         facts.set(ServerFacts::tunnel, tunnel);
         let connect = self.flags & is::CONNECT != 0;
@@ -202,7 +204,7 @@ impl Connection {
         };
         if let Some(body) = unread {
             self.flags |= is::RENOUNCED;
-            self.rx = match (body.remaining(), verdict) {
+            let rx = match (body.remaining(), verdict) {
                 (Some(left), None) => {
                     self.touch(now);
                     self.rate = self.rate.max(now);
@@ -213,9 +215,10 @@ impl Connection {
                     Rx::Sink { octets: 0 }
                 }
             };
+            self.enter(rx);
         }
         if tunnel && self.rx == Rx::Whole {
-            self.rx = Rx::Tunnel;
+            self.enter(Rx::Tunnel);
         }
         self.turn(now);
         Ok(Started { written, plan })

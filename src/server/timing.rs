@@ -4,11 +4,8 @@ use super::{Connection, Rx, Tx, is};
 use crate::deadline::{Deadline, Row, Timer, earliest};
 use crate::error::Kind;
 use crate::persistence::{self, CloseReason, SERVER_STICKY, ServerFacts};
-use crate::time::{Instant, Span};
-
-/// How long a connection lingers that was closed while idle (S3.2): long enough for a request that
-/// crossed the close to be answered by EOF, not by a reset.
-const BRIEF: Span = Span::secs(1);
+use crate::teardown::{Linger, TearDown};
+use crate::time::Instant;
 
 impl Connection {
     /// All timers, a row each.
@@ -28,12 +25,10 @@ impl Connection {
         let receiving = matches!(self.rx, Rx::Head(_) | Rx::Reading(_) | Rx::Discard(_));
         let retiring = persistence::server(self.facts.only(SERVER_STICKY)).is_some();
         let draining = self.facts.has(ServerFacts::draining);
-        let quiet = if has(is::BRIEF_LINGER) {
-            BRIEF
-        } else if has(is::SHORT_LINGER) {
-            c.linger_short()
-        } else {
-            c.linger_quiet()
+        let quiet = match self.teardown() {
+            TearDown::Linger(Linger::Brief) => Linger::BRIEF,
+            TearDown::Linger(Linger::Short) => c.linger_short(),
+            _ => c.linger_quiet(),
         };
         let row = |timer, runs, from, span| Row { timer, runs, from, span };
         earliest([
@@ -65,6 +60,18 @@ impl Connection {
         ])
     }
 
+    /// Whether the connection has lived long enough (S1.3-10).
+    pub(super) fn is_old(&self, now: Instant) -> bool {
+        !self.facts.has(ServerFacts::draining)
+            && self.config.lifetime.after(self.born).is_some_and(|at| now >= at)
+    }
+
+    /// Notes it, if it has.
+    pub(super) fn grow_old(&mut self, now: Instant) {
+        let old = self.is_old(now);
+        self.facts.set(ServerFacts::lifetime, old);
+    }
+
     fn write_stall(&self) -> Option<Deadline> {
         let (timer, runs) = (Timer::WriteStall, self.owed > 0);
         earliest([Row { timer, runs, from: self.moved, span: self.config.write_stall }])
@@ -89,7 +96,14 @@ impl Connection {
             Timer::Head => self.timed_out(Kind::HeadTimeout, CloseReason::HeadTimeout),
             Timer::Idle => {
                 let retired = persistence::server(self.facts.only(SERVER_STICKY));
-                self.close_idle(retired.unwrap_or(CloseReason::IdleTimeout));
+                // S9.6: kept for nothing, at a 1.0 client's request. A sign that it never heard so.
+                let f = self.facts;
+                let unused = self.served == 1
+                    && f.has(ServerFacts::http10)
+                    && f.has(ServerFacts::keep_alive);
+                let idle =
+                    if unused { CloseReason::KeepAliveUnused } else { CloseReason::IdleTimeout };
+                self.close_idle(retired.unwrap_or(idle));
             }
             Timer::ContentStall => self.content_late(now, Kind::ContentTimeout),
             Timer::MinRate => self.content_late(now, Kind::RateTimeout),
@@ -103,7 +117,7 @@ impl Connection {
                 self.retire_idle(now);
             }
             Timer::HardStop => self.give_up(CloseReason::HardStop, Some(Kind::RequestTimeout)),
-            Timer::Linger => self.rx = Rx::Over,
+            Timer::Linger => self.enter(Rx::Over),
             Timer::ContinueWait | Timer::HeadWait | Timer::Discard => {}
         }
     }
@@ -126,7 +140,7 @@ impl Connection {
         } else {
             // Nobody wants the content: nobody is told.
             self.decide(CloseReason::ContentTimeout);
-            self.rx = Rx::Sink { octets: 0 };
+            self.enter(Rx::Sink { octets: 0 });
         }
         self.touch(now);
     }
