@@ -681,14 +681,17 @@ impl Connection {
         if self.flags & is::EOF != 0 {
             return Reuse::No(CloseReason::PeerClosed);
         }
-        if self.usable.as_millis() == 0 {
-            return Reuse::ImmediateOnly;
-        }
-        let until = self.usable.after(self.since);
+        let until = self.idle_span().after(self.since);
         match until {
             Some(at) if now >= at => Reuse::No(CloseReason::IdleTimeout),
+            _ if self.usable.as_millis() == 0 => Reuse::ImmediateOnly,
             _ => Reuse::Ready { until, left: self.left() },
         }
+    }
+
+    /// How long the connection is kept idle.
+    fn idle_span(&self) -> Span {
+        self.usable.max(IMMEDIATE)
     }
 
     fn end(&self) -> Option<End> {
@@ -704,6 +707,10 @@ impl Connection {
         }
     }
 }
+
+/// What counts as at once (S2.3): a turn of the driver's loop, and nothing against the second that a
+/// server names at least.
+const IMMEDIATE: Span = Span::millis(10);
 
 /// Facts that outlive an exchange.
 const STICKY: ClientFacts = ClientFacts::application
