@@ -126,8 +126,7 @@ impl Kind {
         self.row().1
     }
 
-    /// The status that a server answers with, if an answer makes sense. For what a server sent, the
-    /// status that a gateway passes on.
+    /// The status that a server answers with, if an answer makes sense.
     #[must_use]
     pub const fn status(self) -> Option<u16> {
         match self.row().2 {

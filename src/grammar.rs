@@ -57,7 +57,7 @@ pub(crate) fn saturating(v: &[u8]) -> Option<u32> {
 }
 
 /// A small, case-insensitive fingerprint of a protocol name: FNV-1a. Zero stands for none.
-fn fingerprint(v: &[u8]) -> u32 {
+pub(crate) fn fingerprint(v: &[u8]) -> u32 {
     v.iter()
         .fold(0x811c_9dc5u32, |h, &b| {
             (h ^ u32::from(b.to_ascii_lowercase())).wrapping_mul(0x0100_0193)

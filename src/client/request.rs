@@ -184,14 +184,21 @@ impl Connection {
         Ok(written)
     }
 
-    /// How much content fits into `out_room` octets of output, wrapped.
+    /// How much content fits into `out_room` octets of output, wrapped; none while it waits for a 100.
+    /// Between requests: the room for the next, 0 where its head might not fit while output is still
+    /// waiting.
     #[must_use]
     pub fn fits(&self, out_room: usize) -> usize {
         match self.tx {
+            Tx::Sending(_) if self.flags & is::WAITING != 0 => 0,
             Tx::Sending(out) => out.fits(out_room),
-            _ => 0,
+            _ if self.owed == 0 => out_room.max(1),
+            _ => out_room.saturating_sub(Self::HEAD_ROOM),
         }
     }
+
+    /// Output space that [`fits`](Self::fits) keeps for a request head.
+    pub const HEAD_ROOM: usize = 1024;
 
     fn outbound(&self) -> Result<Outbound, SendError> {
         match self.tx {

@@ -73,7 +73,14 @@ impl<'b> RequestHead<'b> {
     /// # Errors
     /// What is wrong with it; [`Kind::IncompleteHead`] if it ends too early.
     pub fn parse(bytes: &'b [u8]) -> Result<Self, Failure> {
-        let config = Config::origin();
+        Self::parse_with(bytes, &Config::origin())
+    }
+
+    /// As [`parse`](Self::parse), with the limits and the lenience of this configuration.
+    ///
+    /// # Errors
+    /// What is wrong with it; [`Kind::IncompleteHead`] if it ends too early.
+    pub fn parse_with(bytes: &'b [u8], config: &Config) -> Result<Self, Failure> {
         let mut scan = Scan::new();
         let failure = |f: Fault| Failure { kind: f.kind, offset: f.at as u64 };
         match scan.advance(bytes, &config.head_rules()).map_err(failure)? {

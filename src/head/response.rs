@@ -5,7 +5,7 @@ use super::fields::Fields;
 use super::scan::{Scan, flag};
 use crate::content::Content;
 use crate::error::{Failure, Fault, Kind};
-use crate::framing::{self, Lengths, ResponseFraming};
+use crate::framing::{self, Codings, Lengths, ResponseFraming};
 use crate::persistence::Hints;
 use core::fmt;
 
@@ -123,12 +123,13 @@ impl<'b> ResponseHead<'b> {
         self.framing
     }
 
-    /// What Content-Length says, also where no content follows (HEAD, 304).
+    /// What Content-Length says, also where no content follows (HEAD, 304). `None` beside a
+    /// Transfer-Encoding, which overrides it.
     #[must_use]
     pub fn declared_length(&self) -> Option<u64> {
         match self.scan.lengths() {
-            Lengths::One(n) | Lengths::Same(n) => Some(n),
-            Lengths::Absent | Lengths::Bad => None,
+            Lengths::One(n) | Lengths::Same(n) if self.scan.codings() == Codings::Absent => Some(n),
+            _ => None,
         }
     }
 
