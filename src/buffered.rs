@@ -154,10 +154,13 @@ macro_rules! common {
                 }
             }
 
-            /// What is to be written.
+            /// What is to be written: nothing on a connection that is to be aborted.
             #[must_use]
             pub fn output(&self) -> &[u8] {
-                self.tx.unread()
+                match self.conn.wants().end {
+                    Some(End::Abort(_)) => b"",
+                    _ => self.tx.unread(),
+                }
             }
 
             /// What one write of [`output`](Self::output) said. [`Io::Nothing`] lets deadlines expire.
@@ -179,7 +182,6 @@ macro_rules! common {
             /// Handles the deadlines that are due.
             pub fn expire(&mut self, now: Instant) {
                 self.conn.expire(now);
-                self.forget();
             }
 
             /// The sending side was closed, as [`End::ShutdownWrite`] asked.
@@ -239,13 +241,6 @@ macro_rules! common {
                 let then = conn.receive(now, rest, room);
                 Step { consumed: first.consumed + then.consumed, event: then.event }
             }
-
-            /// An aborted connection sends nothing more.
-            fn forget(&mut self) {
-                if matches!(self.conn.wants().end, Some(End::Abort(_))) {
-                    self.tx.clear();
-                }
-            }
         }
 
         #[cfg(feature = "alloc")]
@@ -291,7 +286,6 @@ macro_rules! common {
             /// Gives up: the connection is to be aborted, and what waits is not sent.
             pub fn abort(&mut self) {
                 self.conn.abort(self.now);
-                self.tx.clear();
             }
 
             /// Retires the connection.

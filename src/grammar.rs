@@ -75,14 +75,13 @@ impl Protocols {
     pub(crate) const NONE: Self = Self([0; 2]);
 
     pub(crate) fn add(&mut self, protocol: &[u8]) {
+        let any = self.is_any();
         let Self([first, second]) = self;
-        if *first == 0 {
-            *first = fingerprint(protocol);
-        } else if *second == 0 {
-            *second = fingerprint(protocol);
-        } else {
-            // Zero behind a used slot would read as free, so "any" is the first slot free.
-            *first = 0;
+        match (*first, *second) {
+            _ if any => {}
+            (0, _) => *first = fingerprint(protocol),
+            (_, 0) => *second = fingerprint(protocol),
+            _ => *first = 0,
         }
     }
 
@@ -90,12 +89,18 @@ impl Protocols {
         self == Self::NONE
     }
 
+    /// Too many to tell: the second without the first, which nothing else leaves behind.
+    fn is_any(self) -> bool {
+        let Self([first, second]) = self;
+        first == 0 && second != 0
+    }
+
     /// Whether all of `chosen` were offered, and there is something to choose.
     pub(crate) fn allow(self, chosen: Self) -> bool {
         let Self([first, second]) = self;
-        let any = first == 0 && second != 0;
         let offered = |p: u32| p == 0 || p == first || p == second;
-        !self.is_empty() && !chosen.is_empty() && (any || chosen.0.into_iter().all(offered))
+        let fine = !chosen.is_any() && chosen.0.into_iter().all(offered);
+        !self.is_empty() && !chosen.is_empty() && (self.is_any() || fine)
     }
 }
 
@@ -270,5 +275,7 @@ mod tests {
         assert!(!of(&[b"a"]).allow(of(&[b"b"])) && !of(&[b"a"]).allow(of(&[b"a", b"b"])));
         assert!(!of(&[b"a"]).allow(of(&[])) && !of(&[]).allow(of(&[b"a"])));
         assert!(of(&[b"a", b"b", b"c"]).allow(of(&[b"c"])), "many: any of them");
+        assert!(of(&[b"a", b"b", b"c", b"d"]).allow(of(&[b"a"])), "more than many: the same");
+        assert!(!of(&[b"a", b"b"]).allow(of(&[b"x", b"b", b"y"])), "too many to have been offered");
     }
 }

@@ -28,6 +28,17 @@
 //! Rules are cited as `S1.3-4`, with the section of the RFC beside them.
 #![cfg_attr(not(test), no_std)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
+// Input never panics, and neither does misuse.
+#![deny(
+    clippy::expect_used,
+    clippy::get_unwrap,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::string_slice,
+    clippy::unreachable,
+    clippy::unwrap_used
+)]
+#![deny(clippy::missing_errors_doc, clippy::missing_panics_doc, clippy::must_use_candidate)]
 
 #[cfg(feature = "alloc")]
 extern crate alloc;
@@ -43,6 +54,7 @@ mod content;
 mod deadline;
 mod encode;
 mod error;
+pub mod forward;
 mod framing;
 mod grammar;
 mod head;

@@ -122,6 +122,8 @@ mod sent {
     pub(super) const CLOSE: u8 = 1 << 4;
     pub(super) const IDEMPOTENT: u8 = 1 << 5;
     pub(super) const FIRST: u8 = 1 << 6;
+    /// Octets of it were transmitted.
+    pub(super) const BEGUN: u8 = 1 << 7;
 }
 
 /// The requests in flight, oldest first. In columns, to be small.
@@ -131,12 +133,13 @@ struct Queue {
     bits: [u8; limits::PIPELINE],
     /// How many there are.
     len: u8,
-    /// Octets of each that are written, saturating: so one can tell whether any was transmitted.
-    octets: [u32; limits::PIPELINE],
+    /// Octets before each that were untransmitted when it was written, and still are: so one can tell
+    /// whether it has begun to go out.
+    ahead: [u32; limits::PIPELINE],
 }
 
 impl Queue {
-    const EMPTY: Self = Self { bits: [0; limits::PIPELINE], len: 0, octets: [0; limits::PIPELINE] };
+    const EMPTY: Self = Self { bits: [0; limits::PIPELINE], len: 0, ahead: [0; limits::PIPELINE] };
 
     fn len(&self) -> usize {
         usize::from(self.len)
@@ -146,36 +149,36 @@ impl Queue {
         self.bits.get(nth).is_some_and(|b| b & bit != 0)
     }
 
-    fn push(&mut self, bits: u8) {
+    fn push(&mut self, bits: u8, ahead: u64) {
         let n = self.len();
-        if let (Some(b), Some(o)) = (self.bits.get_mut(n), self.octets.get_mut(n)) {
-            (*b, *o) = (bits, 0);
+        if let (Some(b), Some(a)) = (self.bits.get_mut(n), self.ahead.get_mut(n)) {
+            (*b, *a) = (bits, u32::try_from(ahead).unwrap_or(u32::MAX));
             self.len += 1;
         }
     }
 
     fn pop(&mut self) {
         self.bits.rotate_left(1);
-        self.octets.rotate_left(1);
+        self.ahead.rotate_left(1);
         self.len = self.len.saturating_sub(1);
         let n = self.len();
-        if let (Some(b), Some(o)) = (self.bits.get_mut(n), self.octets.get_mut(n)) {
-            (*b, *o) = (0, 0);
+        if let (Some(b), Some(a)) = (self.bits.get_mut(n), self.ahead.get_mut(n)) {
+            (*b, *a) = (0, 0);
         }
     }
 
-    /// `n` octets more of the newest are written.
-    fn wrote(&mut self, n: u64) {
-        let newest = self.len().saturating_sub(1);
-        if let Some(octets) = self.octets.get_mut(newest) {
-            *octets = octets.saturating_add(u32::try_from(n).unwrap_or(u32::MAX));
+    /// `n` octets went out.
+    fn transmitted(&mut self, n: u64) {
+        let len = self.len();
+        for (bits, ahead) in self.bits.iter_mut().zip(&mut self.ahead).take(len) {
+            match u32::try_from(n).ok().and_then(|n| ahead.checked_sub(n)) {
+                Some(left) if left > 0 || n == u64::from(*ahead) => *ahead = left,
+                _ => {
+                    *bits |= sent::BEGUN;
+                    *ahead = 0;
+                }
+            }
         }
-    }
-
-    /// Octets written of the `nth` and of all behind it.
-    fn written_from(&self, nth: usize) -> u64 {
-        let open = self.octets.get(nth..self.len()).unwrap_or_default();
-        open.iter().fold(0, |n, &o| n.saturating_add(u64::from(o)))
     }
 }
 
@@ -307,10 +310,12 @@ impl Connection {
     /// `n` octets of the output were transmitted: taken by the operating system is enough. Of one
     /// batch of completions, report it before what was received (S2.6).
     pub fn transmitted(&mut self, now: Instant, n: u64) {
-        if n == 0 || self.owed == 0 {
+        let n = n.min(self.owed);
+        if n == 0 {
             return;
         }
-        self.owed = self.owed.saturating_sub(n);
+        self.owed -= n;
+        self.queue.transmitted(n);
         self.moved = self.moved.max(now);
         // The wait for the response begins when the request is flushed.
         if self.owed == 0 && matches!(self.rx, Rx::Await) {
@@ -355,7 +360,9 @@ impl Connection {
         if let Rx::Reading(body) = &mut self.rx {
             let n = body.bypass(n);
             self.consumed = self.consumed.saturating_add(n);
-            self.touch(now);
+            if n > 0 {
+                self.touch(now);
+            }
         }
     }
 
@@ -364,7 +371,10 @@ impl Connection {
     /// "No more of it": the rest of the response content is read and thrown away, within a budget of
     /// octets and time; beyond it the connection closes. No further event comes of this response.
     pub fn skip_content(&mut self, now: Instant) {
-        if let Rx::Reading(body) = self.rx {
+        if let Rx::Reading(body) = self.rx
+            && body.remaining() != Some(0)
+        {
+            self.flags &= !is::PAUSED;
             let budget = self.config.discard;
             let hopeless = body == Inbound::UntilClose
                 || body.remaining().is_some_and(|left| left > u64::from(budget))
@@ -384,9 +394,9 @@ impl Connection {
     /// Gives up: the connection is to be aborted.
     pub fn abort(&mut self, now: Instant) {
         let _ = now;
-        if !matches!(self.rx, Rx::Tunnel | Rx::Over) {
+        if !self.is_ended() {
             self.decide(CloseReason::Aborted);
-            self.aborted.get_or_insert(CloseReason::Aborted);
+            self.aborted = Some(CloseReason::Aborted);
             self.owed = 0;
             self.enter(Rx::Over);
             self.tx = Tx::Stopped;
@@ -416,7 +426,7 @@ impl Connection {
             Io::Done(_) | Io::Nothing => {}
             Io::Lost(how) => self.lost(now, how),
         }
-        if self.rx == Rx::Idle {
+        if self.rx == Rx::Idle && self.tx == Tx::Quiet && self.owed == 0 {
             self.expire(now);
             let _ = self.read_on(now, unread, usize::MAX);
         }
@@ -484,8 +494,6 @@ impl Connection {
         if nth >= self.queue.len() {
             return None;
         }
-        // What is still untransmitted is at the end of what was written.
-        let transmitted = self.owed < self.queue.written_from(nth);
         let answer = if nth > 0 {
             Answer::Nothing
         } else if self.status > 0 {
@@ -505,7 +513,7 @@ impl Connection {
         };
         let facts = retry::Facts {
             reused: !self.queue.has(nth, sent::FIRST),
-            transmitted,
+            transmitted: self.queue.has(nth, sent::BEGUN),
             answer,
             event,
             behind_close: self.flags & is::BEHIND_CLOSE != 0,
@@ -595,7 +603,7 @@ impl Connection {
 
     /// The connection is of no use any more, and a response that was expected will not come.
     fn give_up(&mut self, reason: CloseReason, kind: Kind) {
-        if matches!(self.rx, Rx::Tunnel | Rx::Over) || self.aborted.is_some() {
+        if self.is_ended() {
             return;
         }
         if self.queue.len > 0 {
@@ -611,6 +619,11 @@ impl Connection {
         self.aborted = Some(reason);
         self.enter(Rx::Over);
         self.tx = Tx::Stopped;
+    }
+
+    /// Whether the end is known, and final.
+    fn is_ended(&self) -> bool {
+        self.end().is_some()
     }
 
     /// Nothing more is sent of the present request.

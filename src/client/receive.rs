@@ -85,17 +85,14 @@ impl Connection {
             }
             [b'\r' | b'\n', ..] => self.fail(Fault::new(Kind::EmptyLines, 0), bytes),
             // S2.5: what comes before any octet of the request went out does not answer it.
-            [..] if !self.begun() => self.fail(Fault::new(Kind::Unsolicited, 0), bytes),
+            [..] if !self.queue.has(0, sent::BEGUN) => {
+                self.fail(Fault::new(Kind::Unsolicited, 0), bytes)
+            }
             [..] => {
                 self.enter(Rx::Head(Scan::new()));
                 Again(0)
             }
         }
-    }
-
-    /// Whether an octet of the oldest request was transmitted.
-    fn begun(&self) -> bool {
-        self.owed < self.queue.written_from(0)
     }
 
     /// Bytes that no request asked for. The verdict has fallen; a 408 that the server sent to an

@@ -73,7 +73,7 @@ impl Connection {
             ),
         ];
         let bits = bits.iter().filter(|(on, _)| *on).fold(0, |all, (_, bit)| all | bit);
-        self.queue.push(bits);
+        self.queue.push(bits, self.owed);
         self.offered = told.upgrade;
         self.flags = (self.flags | is::USED) & !is::CHECKED;
         if !pipelined {
@@ -113,6 +113,7 @@ impl Connection {
             && self.verdict.is_none()
             && crate::persistence::client(self.facts.only(super::STICKY)).is_none()
             && self.tx == Tx::Quiet
+            && self.owed < u64::from(u32::MAX)
             && open < limits::PIPELINE.min(usize::try_from(self.left).unwrap_or(usize::MAX))
             && IDEMPOTENT.contains(&method)
             && content == Content::None
@@ -224,7 +225,6 @@ impl Connection {
             self.moved = self.moved.max(now);
         }
         self.owed = self.owed.saturating_add(n);
-        self.queue.wrote(n);
     }
 }
 

@@ -13,7 +13,8 @@ impl Connection {
             return None;
         }
         let c = &self.config;
-        let flushed = self.owed == 0;
+        // What a failed write left will never go out.
+        let flushed = self.owed == 0 || self.flags & is::WRITE_LOST != 0;
         let paused = self.flags & is::PAUSED != 0;
         let idle = self.rx == Rx::Idle && self.tx == Tx::Quiet && flushed;
         let waiting = matches!(self.rx, Rx::Await | Rx::Head(_)) && !paused;

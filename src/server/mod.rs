@@ -273,7 +273,7 @@ impl Connection {
             Lost::Write => Kind::WriteFailed,
             Lost::Tls => Kind::TlsFailed,
         };
-        if matches!(self.rx, Rx::Linger { .. } | Rx::Over) {
+        if matches!(self.rx, Rx::Linger { .. }) {
             self.enter(Rx::Over);
         } else {
             self.give_up(CloseReason::TransportLost, Some(kind));
@@ -286,16 +286,18 @@ impl Connection {
         if let Rx::Reading(body) = &mut self.rx {
             let n = body.bypass(n);
             self.consumed = self.consumed.saturating_add(n);
-            self.content_came(now, n);
+            if n > 0 {
+                self.content_came(now, n);
+            }
         }
     }
 
     /// Gives up: the connection is to be aborted. For a response that cannot be completed (S1.3-16).
     pub fn abort(&mut self, now: Instant) {
         let _ = now;
-        let begun = matches!(self.tx, Tx::Sending(_));
-        self.facts.set(ServerFacts::failed, begun);
-        if self.rx != Rx::Over && self.rx != Rx::Tunnel {
+        if !self.is_ended() {
+            let begun = matches!(self.tx, Tx::Sending(_));
+            self.facts.set(ServerFacts::failed, begun);
             let reason = if begun { CloseReason::ResponseFailed } else { CloseReason::Aborted };
             self.give_up(reason, None);
         }
@@ -483,13 +485,18 @@ impl Connection {
         }
     }
 
+    /// Whether the end is known, and final: nothing but the transport's close is left.
+    fn is_ended(&self) -> bool {
+        !matches!(self.end(), None | Some(End::ShutdownWrite))
+    }
+
     /// Decides to close; the first reason stays.
     fn decide(&mut self, reason: CloseReason) {
         self.verdict.get_or_insert(reason);
     }
 
     fn give_up(&mut self, reason: CloseReason, kind: Option<Kind>) {
-        if self.aborted.is_some() {
+        if self.is_ended() {
             return;
         }
         if matches!(self.rx, Rx::Head(_) | Rx::Held(_) | Rx::Reading(_)) {

@@ -34,7 +34,7 @@ impl Connection {
         if let Rx::Held(body) | Rx::Reading(body) = self.rx
             && body.remaining() != Some(0)
         {
-            self.flags |= is::RENOUNCED;
+            self.flags = (self.flags | is::RENOUNCED) & !is::PAUSED;
             self.touch(now);
             self.rate = self.rate.max(now);
             let unmet = self.flags & is::EXPECT != 0;
@@ -80,7 +80,8 @@ impl Connection {
         }
         let mut w = Writer::new(out);
         encode::status_line(&mut w, 1, status.into())?;
-        encode::fields(&mut w, fields, Declared { length: None, chunked: false })?;
+        let told = encode::fields(&mut w, fields, Declared { length: None, chunked: false })?;
+        encode::connection(&mut w, &[(!told.upgrade.is_empty(), b"upgrade")]);
         w.put(b"\r\n");
         let written = w.finish()?;
         if status == 100 {
@@ -119,7 +120,11 @@ impl Connection {
         out: &mut [u8],
     ) -> Result<usize, SendError> {
         let length = content.len() as u64;
-        let started = self.respond(now, status, fields, Content::Length(length), out)?;
+        let started = self.respond(now, status, fields, Content::Length(length), out);
+        let started = started.map_err(|error| match error {
+            SendError::Short { needed } => SendError::Short { needed: needed + content.len() },
+            other => other,
+        })?;
         if started.plan == Plan::None {
             return Ok(started.written);
         }
@@ -391,8 +396,9 @@ impl Connection {
             Tx::Own(status) => {
                 let declared = Declared { length: Some(0), chunked: false };
                 encode::status_line(&mut w, 1, status.into())?;
-                encode::fields(&mut w, fields, declared)?;
-                encode::connection(&mut w, &[(true, b"close")]);
+                let told = encode::fields(&mut w, fields, declared)?;
+                let upgrade = !told.upgrade.is_empty();
+                encode::connection(&mut w, &[(true, b"close"), (upgrade, b"upgrade")]);
                 encode::framing(&mut w, declared);
                 w.put(b"\r\n");
                 true

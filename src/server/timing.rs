@@ -10,8 +10,11 @@ use crate::time::Instant;
 impl Connection {
     /// All timers, a row each.
     pub(super) fn next_deadline(&self) -> Option<Deadline> {
-        if self.aborted.is_some() || matches!(self.rx, Rx::Over | Rx::Tunnel) {
-            return self.aborted.is_none().then(|| self.write_stall()).flatten();
+        if self.is_ended() {
+            return None;
+        }
+        if self.rx == Rx::Tunnel {
+            return self.write_stall();
         }
         let c = &self.config;
         let has = |bit| self.flags & bit != 0;
