@@ -18,8 +18,8 @@ use crate::retry::Retry;
 use crate::time::Instant;
 use crate::{client, server};
 
-/// Storage for a buffer: `Vec<u8>`, `[u8; N]`, `Box<[u8]>`, `&mut [u8]`. Its whole length is used, and it
-/// never grows.
+/// Storage for a buffer: `Vec<u8>`, `[u8; N]`, `Box<[u8]>`, `&mut [u8]`. Its whole length is used, and
+/// it never grows.
 pub trait Storage: AsRef<[u8]> + AsMut<[u8]> {}
 impl<T: AsRef<[u8]> + AsMut<[u8]>> Storage for T {}
 

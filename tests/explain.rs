@@ -78,6 +78,7 @@ fn parse(file: &Path) -> Vec<Case> {
                     offered_upgrade: false,
                     eof: false,
                     split: usize::MAX,
+                    trickle: None,
                 },
                 bytes: Vec::new(),
                 expect: Vec::new(),
@@ -247,6 +248,7 @@ fn translate(entry: &Entry) -> oracle::Event {
         Item::Tunnel(octets) => oracle::Event::Tunnel(octets.clone()),
         Item::Ignored(octets) => oracle::Event::Ignored(octets.clone()),
         Item::Error { status, .. } => oracle::Event::Error { status: *status },
+        Item::Deadline { .. } => panic!("nobody asked for deadlines"),
         Item::Incomplete { part } => oracle::Event::Incomplete(match *part {
             "head" => oracle::Part::Head,
             "trailers" => oracle::Part::Trailers,
@@ -350,6 +352,7 @@ fn options() -> impl Strategy<Value = Options> {
             offered_upgrade,
             eof,
             split: usize::MAX,
+            trickle: None,
         },
     )
 }

@@ -4,9 +4,11 @@
 //! complete; a client has made the requests it is told. Bytes are presented a few at a time, and the
 //! account does not depend on how many.
 
+use std::time::Duration;
+
 use keepalive::{
-    Blame, CloseReason, Content, Instant, Io, Kind, Line, NO_FIELDS, Persistence, RequestFraming,
-    ResponseFraming, client, server,
+    Blame, CloseReason, Content, Deadline, Instant, Io, Kind, Line, NO_FIELDS, Persistence,
+    RequestFraming, ResponseFraming, client, server,
 };
 
 /// Whose eyes the stream is seen with.
@@ -31,6 +33,8 @@ pub(crate) struct Options {
     pub(crate) eof: bool,
     /// So many bytes are presented at a time.
     pub(crate) split: usize,
+    /// So much time passes between them; deadlines are told as they move.
+    pub(crate) trickle: Option<Duration>,
 }
 
 /// A field line: name and value.
@@ -81,6 +85,8 @@ pub(crate) enum Item {
     Error { blame: Blame, kind: Kind, status: Option<u16> },
     /// The input ended in the middle of a message.
     Incomplete { part: &'static str },
+    /// The next deadline moved: the time now, and which timer expires when.
+    Deadline { now: Instant, next: Option<Deadline> },
 }
 
 /// What happened, and where in the stream.
@@ -94,7 +100,16 @@ pub(crate) struct Entry {
 
 /// Tells the whole story of a stream.
 pub(crate) fn account(bytes: &[u8], options: &Options) -> Vec<Entry> {
-    let story = Story { bytes, end: 0, at: 0, options, entries: Vec::new(), over: false };
+    let story = Story {
+        bytes,
+        end: 0,
+        at: 0,
+        options,
+        entries: Vec::new(),
+        over: false,
+        now: Instant::default(),
+        next: None,
+    };
     match options.role {
         Role::Server => story.requests(),
         Role::Client => story.responses(),
@@ -111,9 +126,11 @@ struct Story<'a> {
     entries: Vec<Entry>,
     /// Nothing more is to be told.
     over: bool,
+    /// Virtual time.
+    now: Instant,
+    /// The deadline last told.
+    next: Option<Deadline>,
 }
-
-const NOW: Instant = Instant::from_micros(0);
 
 impl<'a> Story<'a> {
     fn unread(&self) -> &'a [u8] {
@@ -127,8 +144,21 @@ impl<'a> Story<'a> {
     /// More bytes arrive, if there are any.
     fn arrive(&mut self) -> bool {
         let before = self.end;
+        if before > 0 && before < self.bytes.len() {
+            self.now = self.now + self.options.trickle.unwrap_or_default();
+        }
         self.end = self.end.saturating_add(self.options.split.max(1)).min(self.bytes.len());
         self.end > before
+    }
+
+    /// Tells the next deadline, if it is to be told and has moved.
+    fn watch(&mut self, next: Option<Deadline>) {
+        if self.options.trickle.is_some() && next != self.next && !self.over {
+            self.next = next;
+            let now = self.now;
+            self.entries
+                .push(Entry { offset: self.end as u64, item: Item::Deadline { now, next } });
+        }
     }
 
     fn tell(&mut self, offset: usize, item: Item) {
@@ -186,18 +216,20 @@ impl<'a> Story<'a> {
     // ---- a server's account ----
 
     fn requests(mut self) -> Vec<Entry> {
-        let mut conn = server::Connection::new(&server::Config::origin(), NOW);
+        let mut conn = server::Connection::new(&server::Config::origin(), self.now);
         while !self.over {
             self.receive_requests(&mut conn);
+            self.watch(conn.deadline());
             if self.over || !self.arrive() {
                 break;
             }
+            conn.expire(self.now);
         }
         if !self.over {
             // Whether the peer closes or not: what is unfinished now stays so.
-            conn.received_eof(NOW);
+            conn.received_eof(self.now);
             if let Some(server::Event::Failed(f)) =
-                conn.receive(NOW, self.unread(), usize::MAX).event
+                conn.receive(self.now, self.unread(), usize::MAX).event
             {
                 self.fail(f);
             }
@@ -209,13 +241,13 @@ impl<'a> Story<'a> {
         let mut connect = false;
         let mut out = [0; 1024];
         while !self.over {
-            let step = conn.receive(NOW, self.unread(), usize::MAX);
+            let step = conn.receive(self.now, self.unread(), usize::MAX);
             self.at += step.consumed;
             let Some(event) = step.event else { break };
             match event {
                 server::Event::Request(head) => {
                     connect = head.is_connect();
-                    conn.read_content(NOW);
+                    conn.read_content(self.now);
                     let framing = match head.framing() {
                         RequestFraming::None => Framing { name: "none", length: None },
                         RequestFraming::Length(n) => Framing { name: "length", length: Some(n) },
@@ -241,12 +273,12 @@ impl<'a> Story<'a> {
                 server::Event::End(trailers) => {
                     self.tell(self.at, Item::End { trailers: fields(trailers) });
                     let answer = if connect {
-                        conn.respond(NOW, 200, NO_FIELDS, Content::None, &mut out)
+                        conn.respond(self.now, 200, NO_FIELDS, Content::None, &mut out)
                             .map(|s| s.written)
                     } else {
-                        conn.reply(NOW, 200, NO_FIELDS, b"", &mut out)
+                        conn.reply(self.now, 200, NO_FIELDS, b"", &mut out)
                     };
-                    conn.transmitted(NOW, answer.unwrap_or(0) as u64);
+                    conn.transmitted(self.now, answer.unwrap_or(0) as u64);
                     self.decided(
                         conn.persistence(),
                         ("no reason to close", "S1.3", "RFC 9112 §9.3"),
@@ -255,18 +287,18 @@ impl<'a> Story<'a> {
                 server::Event::Failed(failure) => self.fail(failure),
             }
         }
-        if let Ok(n) = conn.emit(NOW, &mut out) {
-            conn.transmitted(NOW, n as u64);
+        if let Ok(n) = conn.emit(self.now, &mut out) {
+            conn.transmitted(self.now, n as u64);
         }
     }
 
     // ---- a client's account ----
 
     fn responses(mut self) -> Vec<Entry> {
-        let mut conn = client::Connection::new(&client::Config::direct(), NOW);
+        let mut conn = client::Connection::new(&client::Config::direct(), self.now);
         let mut methods = self.options.requests.iter();
         // The next request, as if it had been made before these bytes came.
-        let mut ask = |conn: &mut client::Connection| {
+        let mut ask = |conn: &mut client::Connection, now: Instant| {
             let Some(method) = methods.next() else { return false };
             let mut out = [0; 1024];
             let target = if method == "CONNECT" { "a:80" } else { "/" };
@@ -274,24 +306,26 @@ impl<'a> Story<'a> {
             let offer = (self.options.offered_upgrade && method != "CONNECT")
                 .then_some(Line::from(("Upgrade", "a, b, c")));
             let lines = [Line::from(("Host", "a"))].into_iter().chain(offer);
-            let _ = conn.checkout(NOW, Io::Nothing, b"");
-            let Ok(started) = conn.request(NOW, method, target, lines, Content::None, &mut out)
+            let _ = conn.checkout(now, Io::Nothing, b"");
+            let Ok(started) = conn.request(now, method, target, lines, Content::None, &mut out)
             else {
                 return false;
             };
-            conn.transmitted(NOW, started.written as u64);
+            conn.transmitted(now, started.written as u64);
             true
         };
-        let mut waiting = ask(&mut conn);
+        let mut waiting = ask(&mut conn, self.now);
         let mut answered = false;
         // When all is answered, what is still to come decides with.
         while !self.over && waiting {
-            let step = conn.receive(NOW, self.unread(), usize::MAX);
+            let step = conn.receive(self.now, self.unread(), usize::MAX);
             self.at += step.consumed;
             let Some(event) = step.event else {
+                self.watch(conn.deadline());
                 if !self.arrive() {
                     break;
                 }
+                conn.expire(self.now);
                 continue;
             };
             match event {
@@ -304,13 +338,13 @@ impl<'a> Story<'a> {
                     self.tell(self.at, Item::End { trailers: fields(trailers) });
                     answered = true;
                     if conn.persistence().persists() {
-                        let before = verdict(&conn);
-                        waiting = ask(&mut conn);
+                        let before = verdict(&conn, self.now);
+                        waiting = ask(&mut conn, self.now);
                         if waiting {
                             self.decided(Persistence::Persist { remaining: None }, before);
                         }
                     } else {
-                        self.decided(conn.persistence(), verdict(&conn));
+                        self.decided(conn.persistence(), verdict(&conn, self.now));
                     }
                 }
                 client::Event::Failed(failure) => self.fail(failure),
@@ -329,13 +363,13 @@ impl<'a> Story<'a> {
 
     /// The bytes end before the last response does, or with it.
     fn unfinished(&mut self, mut conn: client::Connection) {
-        conn.received_eof(NOW);
-        let step = conn.receive(NOW, self.unread(), usize::MAX);
+        conn.received_eof(self.now);
+        let step = conn.receive(self.now, self.unread(), usize::MAX);
         match step.event {
             Some(client::Event::Failed(failure)) => self.fail(failure),
             Some(client::Event::End(_)) if self.options.eof => {
                 self.tell(self.at, Item::End { trailers: Vec::new() });
-                self.decided(conn.persistence(), verdict(&conn));
+                self.decided(conn.persistence(), verdict(&conn, self.now));
             }
             Some(client::Event::End(_)) => {
                 self.tell(self.at, Item::Incomplete { part: "content" });
@@ -356,14 +390,14 @@ impl<'a> Story<'a> {
         let mut at = self.at;
         loop {
             let unread = self.bytes.get(at..self.end).unwrap_or_default();
-            at += conn.receive(NOW, unread, usize::MAX).consumed;
+            at += conn.receive(self.now, unread, usize::MAX).consumed;
             if !self.arrive() {
                 break;
             }
         }
         self.at += blank;
         if answered {
-            let verdict = verdict(&conn);
+            let verdict = verdict(&conn, self.now);
             self.decided(conn.persistence(), verdict);
         } else if self.at < self.bytes.len() {
             self.tell(self.at, Item::Ignored(self.rest()));
@@ -394,8 +428,8 @@ impl<'a> Story<'a> {
 }
 
 /// Why a client's connection can be used again.
-fn verdict(conn: &client::Connection) -> (&'static str, &'static str, &'static str) {
-    match conn.reuse(NOW) {
+fn verdict(conn: &client::Connection, now: Instant) -> (&'static str, &'static str, &'static str) {
+    match conn.reuse(now) {
         client::Reuse::ImmediateOnly => {
             ("only for a request that is made at once", "S2.3", "RFC 2068 §19.7.1")
         }

@@ -14,7 +14,7 @@ use std::io::{Read, Write};
 use std::process::ExitCode;
 
 const USAGE: &str = "explain --role server|client [--request METHOD[,METHOD…]] [--offered-upgrade] \
-[--eof] [--split N] [--json] [FILE]";
+[--eof] [--split N] [--trickle MS] [--json] [FILE]";
 
 struct Arguments {
     options: Options,
@@ -30,6 +30,7 @@ fn arguments() -> Result<Arguments, lexopt::Error> {
         offered_upgrade: false,
         eof: false,
         split: usize::MAX,
+        trickle: None,
     };
     let mut parser = lexopt::Parser::from_env();
     while let Some(arg) = parser.next()? {
@@ -53,6 +54,10 @@ fn arguments() -> Result<Arguments, lexopt::Error> {
             Long("eof") => options.eof = true,
             Long("split") => {
                 options.split = parser.value()?.parse::<std::num::NonZero<usize>>()?.get()
+            }
+            Long("trickle") => {
+                let ms = parser.value()?.parse()?;
+                options.trickle = Some(std::time::Duration::from_millis(ms));
             }
             Long("json") => json = true,
             Long("help") => return Err(USAGE.into()),

@@ -38,6 +38,10 @@ pub(crate) fn json(entry: &Entry) -> Value {
             "offset": entry.offset, "rule": kind.rule(), "text": kind.text(),
         }),
         Item::Incomplete { part } => json!({"event": "incomplete", "in": part}),
+        Item::Deadline { now, next } => json!({
+            "event": "deadline", "now": now.as_micros(), "timer": next.map(|d| d.timer.name()),
+            "at": next.map(|d| d.at.as_micros()),
+        }),
     }
 }
 
@@ -89,6 +93,10 @@ pub(crate) fn readable(entry: &Entry) -> String {
             kind.rfc(),
             status.map_or(String::new(), |s| format!(": answered with {s}"))
         ),
+        Item::Deadline { now, next: None } => format!("deadline  none at {}", seconds(*now)),
+        Item::Deadline { now, next: Some(d) } => {
+            format!("deadline  {} at {} (S3), now {}", d.timer.name(), seconds(d.at), seconds(*now))
+        }
         Item::Incomplete { part } => format!("incomplete: the input ends in the {part} (S6.5)"),
     };
     format!("{:>8}  {told}", entry.offset)
@@ -119,6 +127,10 @@ pub(crate) fn closing(entries: &[Entry]) -> String {
         }
     }
     "Whether the connection persists is open: there was no message.".into()
+}
+
+fn seconds(at: keepalive::Instant) -> String {
+    format!("{:.3} s", at.as_micros() as f64 / 1e6)
 }
 
 fn show(octets: &[u8]) -> String {

@@ -260,3 +260,194 @@ const fn sized(framing: ResponseFraming) -> u64 {
         R::None | R::Chunked | R::UntilClose | R::Tunnel => 0,
     }
 }
+
+#[cfg(test)]
+mod proofs {
+    use super::*;
+
+    const BOTH: [bool; 2] = [false, true];
+    const NAMES: [Name; 14] = [
+        Name::Connection,
+        Name::KeepAlive,
+        Name::ProxyConnection,
+        Name::Te,
+        Name::TransferEncoding,
+        Name::Upgrade,
+        Name::ContentLength,
+        Name::Host,
+        Name::MaxForwards,
+        Name::Expect,
+        Name::ProxyLogin,
+        Name::ProxyChallenge,
+        Name::Protected,
+        Name::Other,
+    ];
+
+    /// A name for each, so that the second reading can go by what the RFC calls them.
+    fn spelled(name: Name) -> &'static str {
+        match name {
+            Name::Connection => "Connection",
+            Name::KeepAlive => "Keep-Alive",
+            Name::ProxyConnection => "Proxy-Connection",
+            Name::Te => "TE",
+            Name::TransferEncoding => "Transfer-Encoding",
+            Name::Upgrade => "Upgrade",
+            Name::ContentLength => "Content-Length",
+            Name::Host => "Host",
+            Name::MaxForwards => "Max-Forwards",
+            Name::Expect => "Expect",
+            Name::ProxyLogin => "Proxy-Authorization",
+            Name::ProxyChallenge => "Proxy-Authenticate",
+            Name::Protected => "Set-Cookie",
+            Name::Other => "X-Other",
+        }
+    }
+
+    /// S9.1, S9.2, S9.4 and S9.8 by name, without the table and without the classes.
+    fn line_slowly(name: &str, f: &LineFacts) -> bool {
+        let never = [
+            "Connection",
+            "Keep-Alive",
+            "Proxy-Connection",
+            "TE",
+            "Transfer-Encoding",
+            "Upgrade",
+            "Content-Length",
+        ];
+        let protected = ["Host", "Max-Forwards", "Expect", "Set-Cookie"];
+        let request = f.section == Section::Request;
+        // What the request has put in anew, or what makes no sense any more.
+        let anew = request
+            && (name == "Host"
+                || name == "Max-Forwards" && f.bounded
+                || name == "Expect" && f.void);
+        let between_proxies = if request { "Proxy-Authorization" } else { "Proxy-Authenticate" };
+        !(never.contains(&name)
+            || anew
+            || name == between_proxies && !f.proxy
+            || f.nominated && !protected.contains(&name))
+    }
+
+    #[test]
+    fn every_field_line_is_decided_by_one_row_and_no_row_is_dead() {
+        let mut used = vec![0u32; LINE.len()];
+        for section in [Section::Request, Section::Response, Section::Trailers] {
+            for name in NAMES {
+                assert_eq!(Name::of(spelled(name).as_bytes()), name);
+                for bits in 0..16u32 {
+                    let b = |n: u32| bits >> n & 1 != 0;
+                    let (nominated, proxy, bounded, void) = (b(0), b(1), b(2), b(3));
+                    let f = LineFacts { section, name, nominated, proxy, bounded, void };
+                    let row = LINE.iter().position(|r| r.1(&f)).expect("a row holds");
+                    used[row] += 1;
+                    assert_eq!(LINE[row].2(&f), line(&f));
+                    let goes = line_slowly(spelled(name), &f);
+                    assert_eq!(line(&f).goes, goes, "{f:?} {}", LINE[row].0);
+                }
+            }
+        }
+        assert!(used.iter().all(|&n| n > 0), "dead row: {used:?}");
+    }
+
+    #[test]
+    fn names_are_known_in_any_case_and_whole() {
+        let protected = "Host Content-Length Content-Type Content-Encoding Content-Range \
+            Authorization Cookie Set-Cookie Cache-Control Via Forwarded X-Forwarded-For \
+            x-forwarded-proto Expect Max-Forwards Date";
+        for name in protected.split_whitespace() {
+            for name in [name.to_owned(), name.to_lowercase(), name.to_uppercase()] {
+                assert!(Name::of(name.as_bytes()).is_protected(), "{name}");
+            }
+        }
+        let free = "Trailer X-Foo X-Forwarded X-Forwarde Proxy-Authorization ETag Hos Hostt \
+            Content-Typ Accept Digest User-Agent Upgrade TE Keep-Alive close keep-alive";
+        for name in free.split_whitespace() {
+            assert!(!Name::of(name.as_bytes()).is_protected(), "{name}");
+        }
+        assert_eq!(Name::of(b"Proxy-Authentication-Info"), Name::ProxyChallenge);
+    }
+
+    fn request_slowly(f: &RequestFacts) -> Result<Option<Content>, Refusal> {
+        let content = match f.framing {
+            Q::None => Content::None,
+            Q::Length(n) => Content::Length(n),
+            Q::Chunked => Content::Unknown,
+        };
+        if f.trace {
+            let empty = matches!(content, Content::None | Content::Length(0));
+            return if empty { Ok(Some(Content::None)) } else { Err(Refusal::TraceContent) };
+        }
+        match (content, f.http10, f.buffers) {
+            (Content::Unknown, true, true) => Ok(None),
+            (Content::Unknown, true, false) => Err(Refusal::LengthRequired),
+            _ => Ok(Some(content)),
+        }
+    }
+
+    #[test]
+    fn every_request_content_is_decided_by_one_row_and_no_row_is_dead() {
+        let mut used = vec![0u32; REQUEST.len()];
+        for framing in [Q::None, Q::Length(0), Q::Length(7), Q::Chunked] {
+            for trace in BOTH {
+                for http10 in BOTH {
+                    for buffers in BOTH {
+                        let f = RequestFacts { framing, trace, http10, buffers };
+                        let row = REQUEST.iter().position(|r| r.1(&f)).expect("a row holds");
+                        used[row] += 1;
+                        assert_eq!(REQUEST[row].2(&f), request_content(&f));
+                        assert_eq!(
+                            request_content(&f),
+                            request_slowly(&f),
+                            "{f:?} {}",
+                            REQUEST[row].0
+                        );
+                    }
+                }
+            }
+        }
+        assert!(used.iter().all(|&n| n > 0), "dead row: {used:?}");
+    }
+
+    /// S9.7 and RFC 9112 §6.3 once more: what octets come, what is told of them, and who is there to
+    /// take them.
+    fn response_slowly(f: &ResponseFacts) -> Result<Passage, Refusal> {
+        let interim = f.status < 200;
+        match f.framing {
+            R::Tunnel => Ok(Passage::Tunnel),
+            // RFC 9110 §8.6: no length with 1xx and 204. RFC 9112 §6.3: a coding overrides it.
+            R::None => Ok(Passage::Nothing(match f.declared {
+                Some(n) if !interim && f.status != 204 && !f.coded => Some(n),
+                _ => None,
+            })),
+            R::Length(_) | R::Chunked | R::UntilClose if f.raw => Err(Refusal::ResponseCoding),
+            R::Length(0) => Ok(Passage::Nothing(Some(0))),
+            _ if f.status == 205 => Ok(Passage::Dropped),
+            R::Length(n) => Ok(Passage::Length(n)),
+            R::Chunked | R::UntilClose if f.http10 => Ok(Passage::UntilClose),
+            R::Chunked | R::UntilClose => Ok(Passage::Chunked),
+        }
+    }
+
+    #[test]
+    fn every_response_content_is_decided_by_one_row_and_no_row_is_dead() {
+        let mut used = vec![0u32; RESPONSE.len()];
+        let framings = [R::None, R::Length(0), R::Length(7), R::Chunked, R::UntilClose, R::Tunnel];
+        for framing in framings {
+            for status in [100, 101, 103, 200, 204, 205, 206, 304, 404, 426, 502, 999] {
+                for declared in [None, Some(0), Some(7)] {
+                    for (coded, raw) in [(false, false), (true, false), (true, true)] {
+                        for http10 in BOTH {
+                            let f = ResponseFacts { framing, status, declared, coded, raw, http10 };
+                            let row = RESPONSE.iter().position(|r| r.1(&f)).expect("a row holds");
+                            used[row] += 1;
+                            assert_eq!(RESPONSE[row].2(&f), response_content(&f));
+                            let want = response_slowly(&f);
+                            assert_eq!(response_content(&f), want, "{f:?} {}", RESPONSE[row].0);
+                        }
+                    }
+                }
+            }
+        }
+        assert!(used.iter().all(|&n| n > 0), "dead row: {used:?}");
+    }
+}
