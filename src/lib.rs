@@ -38,6 +38,7 @@
     clippy::unreachable,
     clippy::unwrap_used
 )]
+#![warn(unreachable_pub)]
 #![deny(clippy::missing_errors_doc, clippy::missing_panics_doc, clippy::must_use_candidate)]
 
 #[cfg(feature = "alloc")]

@@ -6,12 +6,14 @@
 //! failure, by another ([`Retry`]).
 
 mod config;
+mod queue;
 mod receive;
 mod request;
 mod timing;
 
 pub use config::Config;
 
+use self::queue::{Queue, sent};
 use crate::action::{End, Io, Lost, Retire, Step, Wants};
 use crate::content::{Inbound, Outbound};
 use crate::deadline::Deadline;
@@ -111,75 +113,6 @@ enum Tx {
     Sending(Outbound),
     /// The last request was cut short, and no other can follow.
     Stopped,
-}
-
-/// Facts about a request in flight.
-mod sent {
-    pub(super) const HEAD: u8 = 1;
-    pub(super) const CONNECT: u8 = 1 << 1;
-    pub(super) const UPGRADE: u8 = 1 << 2;
-    pub(super) const EXPECT: u8 = 1 << 3;
-    pub(super) const CLOSE: u8 = 1 << 4;
-    pub(super) const IDEMPOTENT: u8 = 1 << 5;
-    pub(super) const FIRST: u8 = 1 << 6;
-    /// Octets of it were transmitted.
-    pub(super) const BEGUN: u8 = 1 << 7;
-}
-
-/// The requests in flight, oldest first. In columns, to be small.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-struct Queue {
-    /// Facts about each.
-    bits: [u8; limits::PIPELINE],
-    /// How many there are.
-    len: u8,
-    /// Octets before each that were untransmitted when it was written, and still are: so one can tell
-    /// whether it has begun to go out.
-    ahead: [u32; limits::PIPELINE],
-}
-
-impl Queue {
-    const EMPTY: Self = Self { bits: [0; limits::PIPELINE], len: 0, ahead: [0; limits::PIPELINE] };
-
-    fn len(&self) -> usize {
-        usize::from(self.len)
-    }
-
-    fn has(&self, nth: usize, bit: u8) -> bool {
-        self.bits.get(nth).is_some_and(|b| b & bit != 0)
-    }
-
-    fn push(&mut self, bits: u8, ahead: u64) {
-        let n = self.len();
-        if let (Some(b), Some(a)) = (self.bits.get_mut(n), self.ahead.get_mut(n)) {
-            (*b, *a) = (bits, u32::try_from(ahead).unwrap_or(u32::MAX));
-            self.len += 1;
-        }
-    }
-
-    fn pop(&mut self) {
-        self.bits.rotate_left(1);
-        self.ahead.rotate_left(1);
-        self.len = self.len.saturating_sub(1);
-        let n = self.len();
-        if let (Some(b), Some(a)) = (self.bits.get_mut(n), self.ahead.get_mut(n)) {
-            (*b, *a) = (0, 0);
-        }
-    }
-
-    /// `n` octets went out.
-    fn transmitted(&mut self, n: u64) {
-        let len = self.len();
-        for (bits, ahead) in self.bits.iter_mut().zip(&mut self.ahead).take(len) {
-            match u32::try_from(n).ok().and_then(|n| ahead.checked_sub(n)) {
-                Some(left) if left > 0 || n == u64::from(*ahead) => *ahead = left,
-                _ => {
-                    *bits |= sent::BEGUN;
-                    *ahead = 0;
-                }
-            }
-        }
-    }
 }
 
 /// Single facts about the connection.
@@ -337,7 +270,7 @@ impl Connection {
                 self.received_eof(now);
             }
             Lost::Write
-                if self.queue.len > 0
+                if self.queue.len() > 0
                     && matches!(
                         self.rx,
                         Rx::Await | Rx::Head(_) | Rx::Reading(_) | Rx::Discard { .. }
@@ -552,10 +485,10 @@ impl Connection {
     pub fn check_invariants(&self) {
         assert!(self.queue.len() <= limits::PIPELINE);
         if self.rx == Rx::Idle {
-            assert!(self.queue.len == 0 && self.aborted.is_none(), "idle, but busy: {self:?}");
+            assert!(self.queue.len() == 0 && self.aborted.is_none(), "idle, but busy: {self:?}");
         }
         if matches!(self.rx, Rx::Await | Rx::Head(_) | Rx::Reading(_)) {
-            assert!(self.queue.len > 0, "answered, but reading: {self:?}");
+            assert!(self.queue.len() > 0, "answered, but reading: {self:?}");
         }
         if self.aborted.is_some() {
             assert!(self.verdict.is_some() && self.end().is_some());
@@ -606,7 +539,7 @@ impl Connection {
         if self.is_ended() {
             return;
         }
-        if self.queue.len > 0 {
+        if self.queue.len() > 0 {
             self.failed = Some(kind);
             if self.status == 0 && matches!(self.rx, Rx::Head(_)) {
                 // A part of a head counts as an answer (S5), whatever ended it.
@@ -650,7 +583,7 @@ impl Connection {
             self.close_after_exchange();
         } else {
             self.facts = self.facts.only(STICKY);
-            self.enter(if self.queue.len == 0 { Rx::Idle } else { Rx::Await });
+            self.enter(if self.queue.len() == 0 { Rx::Idle } else { Rx::Await });
             self.settle();
         }
     }
@@ -661,7 +594,7 @@ impl Connection {
         self.enter(if tunnel { Rx::Tunnel } else { Rx::Sink });
         if self.rx == Rx::Sink {
             self.tx = Tx::Stopped;
-            if self.queue.len > 0 {
+            if self.queue.len() > 0 {
                 self.failed = Some(Kind::NoResponse);
                 self.fate = self.failed;
             }
@@ -713,7 +646,7 @@ impl Connection {
         }
         match self.rx {
             Rx::Tunnel if self.tx == Tx::Quiet && self.owed == 0 => Some(End::Tunnel),
-            Rx::Over | Rx::Sink | Rx::Surplus if self.queue.len == 0 || self.failed.is_none() => {
+            Rx::Over | Rx::Sink | Rx::Surplus if self.queue.len() == 0 || self.failed.is_none() => {
                 Some(End::Close(self.verdict.unwrap_or(CloseReason::PeerClosed)))
             }
             _ => None,

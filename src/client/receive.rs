@@ -1,6 +1,7 @@
 //! The inbound half: bytes to events.
 
-use super::{Connection, Event, Rx, Tx, is, sent};
+use super::queue::sent;
+use super::{Connection, Event, Rx, Tx, is};
 use crate::action::Step;
 use crate::content::{Inbound, Piece};
 use crate::error::{Failure, Fault, Kind};

@@ -1,6 +1,7 @@
 //! The outbound half: requests and their content.
 
-use super::{Connection, Reuse, Rx, Tx, is, sent};
+use super::queue::sent;
+use super::{Connection, Reuse, Rx, Tx, is};
 use crate::content::{Content, Frame, Moved, Outbound, Plan, Started};
 use crate::encode::{self, Declared, Told, Writer};
 use crate::error::{Part, SendError};
