@@ -142,14 +142,18 @@ impl Client<'_> {
             };
             match retry {
                 Some(retry) if first && retry.allows(request.replayable) => {
-                    eprintln!("{account}: {why}; again, since {}", retry.reason());
+                    eprintln!("{account}: {why}; sent again ({})", retry.reason());
                     connection = self.connect()?;
                 }
-                Some(retry) if first && !retry.allows(true) => {
-                    eprintln!("{account}: {why}; not again, since {}", retry.reason());
+                Some(retry) => {
+                    let verdict = retry.verdict;
+                    eprintln!(
+                        "{account}: {why}; safe to send again: {verdict:?} ({})",
+                        retry.reason()
+                    );
                     break;
                 }
-                _ => {
+                None => {
                     eprintln!("{account}: {why}");
                     break;
                 }
@@ -228,9 +232,9 @@ impl Connection {
         let mut status = 0;
         let mut whole = false;
         loop {
-            // First the time, then what the bytes at hand mean, until they mean nothing more.
+            // First what the bytes at hand mean, until they mean nothing more, and the deadlines
+            // that are due.
             let now = clock.now();
-            http.expire(now);
             while let (Some(event), _) = http.next(now, usize::MAX) {
                 show(&event, trace);
                 match event {

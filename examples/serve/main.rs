@@ -59,16 +59,19 @@ fn options() -> Result<Options, lexopt::Error> {
     while let Some(argument) = arguments.next()? {
         match argument {
             Long("listen") => options.listen = arguments.value()?.parse()?,
-            Long("idle") => {
-                let idle = |s: &str| Duration::try_from_secs_f64(s.parse().unwrap_or(-1.0));
-                options.idle = arguments.value()?.parse_with(idle)?;
-            }
+            Long("idle") => options.idle = arguments.value()?.parse_with(seconds)?,
             Long("max-requests") => options.max_requests = arguments.value()?.parse()?,
             Long("trace") => options.trace = true,
             _ => return Err(argument.unexpected()),
         }
     }
     Ok(options)
+}
+
+/// Seconds, with a fraction or without.
+fn seconds(text: &str) -> Result<Duration, &'static str> {
+    let number: f64 = text.parse().map_err(|_| "not a number")?;
+    Duration::try_from_secs_f64(number).map_err(|_| "not a time")
 }
 
 fn accept(options: &Options) -> io::Result<()> {
@@ -106,12 +109,10 @@ fn drive(mut socket: Socket, config: &Config, clock: Clock, idle: Duration, mut 
     let mut task = routes::Task::default();
     trace.line(format_args!("accepted"));
     loop {
-        // First the time. A peer that keeps the reads busy must not escape its deadlines.
+        // First what the bytes at hand mean, until they mean nothing more; then the deadlines that
+        // are due. Content is echoed into the send buffer, so no more of it is taken than fits
+        // there: that is all of back-pressure.
         let now = clock.now();
-        http.expire(now);
-
-        // Then what the bytes at hand mean, until they mean nothing more. Content is echoed into
-        // the send buffer, so no more of it is taken than fits there: that is all of back-pressure.
         loop {
             let room = http.out(now).room();
             let (event, mut out) = http.next(now, room);

@@ -57,6 +57,10 @@ impl Task {
 
     /// Sends what there is room for. The loop comes back when there is more.
     pub(crate) fn go_on(&mut self, out: &mut Out<'_>) -> Result<(), SendError> {
+        if !out.wants().content {
+            // There is nothing to send, or nobody any more to send it to.
+            return Ok(());
+        }
         match self {
             Self::Nothing | Self::Echo => return Ok(()),
             Self::Send(left) => {
