@@ -16,25 +16,24 @@ fn serve(mut sock: TcpStream, config: &Config, clock: Clock) -> Result<CloseReas
                 out.reply(200, fields, head.target()).map_err(Error::other)?;
             }
         }
+        match http.wants().end {
+            Some(End::ShutdownWrite) => {
+                let _ = sock.shutdown(Shutdown::Write); // the peer may be gone already
+                http.write_closed(clock.now());
+                continue;
+            }
+            Some(End::Close(why) | End::Abort(why)) => return Ok(why),
+            Some(End::Tunnel) | None => {}
+        }
         let wait = clock.until(http.deadline());
         if !http.output().is_empty() {
             sock.set_write_timeout(wait)?;
             let written = sock.write(http.output());
             http.transmitted(clock.now(), written.into());
-            continue;
-        }
-        match http.wants().end {
-            Some(End::ShutdownWrite) => {
-                let _ = sock.shutdown(Shutdown::Write); // the peer may be gone already
-                http.write_closed(clock.now());
-            }
-            Some(End::Close(why) | End::Abort(why)) => return Ok(why),
-            Some(End::Tunnel) => return Err(Error::other("never accepted")),
-            None => {
-                sock.set_read_timeout(wait)?;
-                let read = http.space().map_or(Io::Nothing, |space| sock.read(space).into());
-                http.received(clock.now(), read);
-            }
+        } else {
+            sock.set_read_timeout(wait)?;
+            let read = http.space().map_or(Io::Nothing, |space| sock.read(space).into());
+            http.received(clock.now(), read);
         }
     }
 }

@@ -69,7 +69,13 @@ impl<B: Storage> Buffer<B> {
     /// How much more fits.
     #[must_use]
     pub fn room(&self) -> usize {
-        self.store.as_ref().len().saturating_sub(self.len())
+        self.capacity().saturating_sub(self.len())
+    }
+
+    /// How much fits in all.
+    #[must_use]
+    pub fn capacity(&self) -> usize {
+        self.store.as_ref().len()
     }
 
     /// Drops `n` octets from the front, or all there are.
@@ -99,7 +105,7 @@ impl<B: Storage> Buffer<B> {
 
     /// `n` octets of the spare space were written.
     pub fn filled(&mut self, n: usize) {
-        self.end = self.end.saturating_add(n).min(self.store.as_ref().len());
+        self.end = self.end.saturating_add(n).min(self.capacity());
     }
 
     /// Shows what is unread to `receive`, drops what it consumed, and returns its event.
@@ -142,6 +148,13 @@ macro_rules! common {
                     return None;
                 }
                 Some(self.rx.spare())
+            }
+
+            /// How much content the writer would take now: the `room` for [`next`](Self::next) where
+            /// what is received goes straight out again.
+            #[must_use]
+            pub fn room(&self) -> usize {
+                self.conn.fits(self.tx.room())
             }
 
             /// What one read into [`space`](Self::space) said. [`Io::Nothing`] lets deadlines expire.
@@ -246,11 +259,11 @@ macro_rules! common {
         #[cfg(feature = "alloc")]
         impl $Role<alloc::vec::Vec<u8>> {
             /// A fresh connection with buffers of the usual size: what the configuration needs for
-            /// receiving, and 16 KiB for sending.
+            /// receiving, and 32 KiB for sending.
             #[must_use]
             pub fn allocate(config: &$role::Config, now: Instant) -> Self {
                 let zeros = |n| alloc::vec![0; n];
-                Self::new(config, now, zeros(config.receive_buffer()), zeros(16 * 1024))
+                Self::new(config, now, zeros(config.receive_buffer()), zeros(32 * 1024))
             }
         }
 
@@ -352,15 +365,18 @@ impl<B: Storage> Server<B> {
     /// The next event, and the writer to answer it. Content comes in pieces of at most `room` octets.
     /// When there is no event, what the machine itself has to say is written.
     ///
-    /// Requests are held back while there is no room for the head of a response. Deadlines that are
-    /// due expire here too, behind what has arrived.
+    /// Requests are held back while output waits and more than half of the send buffer is in use: so
+    /// an answer of up to half of it never finds it too full. Deadlines that are due expire here too,
+    /// behind what has arrived.
     pub fn next(
         &mut self,
         now: Instant,
         room: usize,
     ) -> (Option<server::Event<'_>>, ServerOut<'_, B>) {
         let Self { conn, rx, tx } = self;
-        let room = if conn.fits(tx.room()) == 0 { 0 } else { room };
+        let between = !conn.wants().content;
+        let crowded = !tx.is_empty() && tx.room() < tx.capacity() / 2;
+        let room = if between && crowded { 0 } else { room };
         let event = rx.present(|bytes| Self::advance(conn, now, bytes, room));
         if event.is_none()
             && let Ok(n) = conn.emit(now, tx.spare())
@@ -455,7 +471,11 @@ impl<B: Storage> Client<B> {
 
     /// The check before the connection is used again (S2.6). `read` is one read that does not block.
     pub fn checkout(&mut self, now: Instant, read: impl FnOnce(&mut [u8]) -> Io) -> client::Reuse {
-        let io = read(self.rx.spare());
+        // A read into nothing would look like EOF.
+        let io = match self.rx.spare() {
+            [] => Io::Nothing,
+            space => read(space),
+        };
         if let Io::Done(n) = io {
             self.rx.filled(n);
         }
@@ -495,5 +515,12 @@ impl<B: Storage> ClientOut<'_, B> {
             self.conn.request(self.now, method, target, fields, content, self.tx.spare())?;
         self.tx.filled(started.written);
         Ok(started.plan)
+    }
+
+    /// The verdict on sending a request again: the `nth` of those unanswered. Here too, since a 408 or
+    /// a 417 is judged while its head is at hand.
+    #[must_use]
+    pub fn retry(&self, nth: usize) -> Option<Retry> {
+        self.conn.retry(nth)
     }
 }

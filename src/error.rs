@@ -28,20 +28,24 @@ impl Blame {
 }
 
 macro_rules! kinds {
-    ($($(#[$doc:meta])* $name:ident $blame:ident $status:literal $rule:literal $rfc:literal $text:literal;)*) => {
+    ($($name:ident $blame:ident $status:literal $rule:literal $rfc:literal $text:literal;)*) => {
         /// What kind of failure it is: one row of one table, with blame, status, rule and text.
         ///
         /// RFC 9110 §15, RFC 9112 §2.2 and §6.3 say what a recipient does about it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         #[non_exhaustive]
-        pub enum Kind { $($(#[$doc])* #[doc = concat!($text, " (`", $rule, "`, ", $rfc, ").")] $name,)* }
+        pub enum Kind { $(#[doc = concat!($text, " (`", $rule, "`, ", $rfc, ").")] $name,)* }
 
         impl Kind {
             /// Every kind, in the order of the table.
             pub const ALL: &'static [Self] = &[$(Self::$name,)*];
 
             const fn row(self) -> (&'static str, Blame, u16, &'static str, &'static str, &'static str) {
-                match self { $(Self::$name => (stringify!($name), Blame::$blame, $status, $rule, $rfc, $text),)* }
+                match self {
+                    $(Self::$name => {
+                        (stringify!($name), Blame::$blame, $status, $rule, $rfc, $text)
+                    })*
+                }
             }
         }
     };

@@ -46,3 +46,26 @@ fn the_loop_keeps_a_connection_and_closes_it_when_asked() {
     let why = server.join().expect("a server that does not panic").expect("a reason");
     assert_eq!(why, keepalive::CloseReason::PeerSaidClose);
 }
+
+/// A remote peer must not be able to end the loop by asking for much at once.
+#[test]
+fn the_loop_answers_large_pipelined_requests() {
+    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
+    let address = listener.local_addr().expect("an address");
+    let server = std::thread::spawn(move || {
+        let (sock, _) = listener.accept().expect("a connection");
+        readme::run(sock)
+    });
+    let mut sock = TcpStream::connect(address).expect("a server");
+    sock.set_read_timeout(Some(Duration::from_secs(10))).expect("a time-out");
+    let target = format!("/{}", "k".repeat(8000));
+    let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+    let last = format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    sock.write_all((request.repeat(9) + &last).as_bytes()).expect("ten requests");
+    let mut answers = String::new();
+    sock.read_to_string(&mut answers).expect("ten answers");
+    assert_eq!(answers.matches("HTTP/1.1 200 OK").count(), 10);
+    assert_eq!(answers.matches(&target).count(), 10);
+    drop(sock);
+    server.join().expect("a server that does not panic").expect("a reason");
+}

@@ -94,7 +94,7 @@ fn files_stay_short_enough_to_be_read() {
         assert!(lines <= 750, "{} has {lines} lines", file.display());
         // Rows of tables may be wider: they read better on one line.
         let row = |l: &str| l.trim_end().ends_with(';');
-        let wide = code.lines().position(|l| l.chars().count() > 105 && !row(l));
+        let wide = code.lines().position(|l| l.chars().count() > 110 && !row(l));
         assert_eq!(wide, None, "a line too long in {}", file.display());
     }
 }
