@@ -144,7 +144,13 @@ fn owned(
 ) -> Result<bool, SendError> {
     let value = trim(line.value);
     match line.name.len() {
-        2 if line.is("te") => told.te = true,
+        2 if line.is("te") => {
+            // RFC 9112 §7.4: it goes without saying, and must.
+            if members(value).any(|m| same(m, b"chunked")) {
+                return Err(SendError::Invalid(Part::FieldValue));
+            }
+            told.te = true;
+        }
         4 if line.is("host") => {
             told.hosts = told.hosts.saturating_add(1);
             if !value.is_empty() && !grammar::is_host(value) {

@@ -226,11 +226,13 @@ pub enum Part {
     FieldName,
     /// A field value holds a control character.
     FieldValue,
-    /// `Content-Length`, `Transfer-Encoding` or `Trailer` disagrees with the declared content.
+    /// `Content-Length` or `Transfer-Encoding` disagrees with the declared content, or a trailer field
+    /// must not stand in a trailer section.
     Framing,
     /// Content, or trailers, where the message can have none.
     Content,
-    /// A `101` without an `Upgrade` that the request offered, or an offer that is malformed.
+    /// A 101 without an `Upgrade` that the request offered, a 426 without any, a 2xx to CONNECT with
+    /// one, or an offer that is malformed.
     Upgrade,
     /// `Host` is missing, repeated or malformed.
     Host,

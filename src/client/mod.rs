@@ -135,6 +135,8 @@ mod is {
     pub(super) const WRITE_LOST: u16 = 1 << 7;
     /// The content waits for a 100.
     pub(super) const WAITING: u16 = 1 << 8;
+    /// The last response was one of 1.0.
+    pub(super) const OLD_PEER: u16 = 1 << 9;
 }
 
 /// The client's side of one connection: a small value that holds no buffer and does no I/O.
@@ -506,7 +508,9 @@ impl Connection {
                 || matches!(self.rx, Rx::Reading(_) | Rx::Surplus | Rx::Sink),
             "nothing can move it on: {self:?}"
         );
-        let waiting = matches!(self.rx, Rx::Await | Rx::Head(_)) && self.tx == Tx::Quiet;
+        let waiting = matches!(self.rx, Rx::Await | Rx::Head(_))
+            && self.tx == Tx::Quiet
+            && self.flags & is::PAUSED == 0;
         assert!(!waiting || self.next_deadline().is_some(), "live without deadline: {self:?}");
     }
 

@@ -219,6 +219,8 @@ impl Connection {
         };
         f.set(ClientFacts::zero_max, self.left == 0);
 
+        self.flags &= !is::OLD_PEER;
+        self.flags |= if http10 { is::OLD_PEER } else { 0 };
         self.early(head);
         if !http10 && crate::persistence::client(self.facts).is_none() {
             self.flags |= is::PROVEN;

@@ -38,7 +38,9 @@ impl Connection {
         let ready = if pipelined { self.may_follow(method, content) } else { self.may_begin(now) };
         ready.map_err(SendError::NotReady)?;
         let http10 = self.config.is_http10();
-        let (plan, declared) = shape(method, content, http10)?;
+        // RFC 9112 §6.1: chunked only to a server that is not known to be of 1.0.
+        let old = http10 || self.flags & is::OLD_PEER != 0;
+        let (plan, declared) = shape(method, content, old)?;
 
         let mut w = Writer::new(out);
         encode::request_line(&mut w, method, target.as_ref(), if http10 { 0 } else { 1 })?;
@@ -112,7 +114,8 @@ impl Connection {
             && self.flags & is::PROVEN != 0
             && self.flags & is::EOF == 0
             && self.verdict.is_none()
-            && crate::persistence::client(self.facts.only(super::STICKY)).is_none()
+            // Known from the head of the response on, interim or final (RFC 9112 §9.6).
+            && crate::persistence::client(self.facts).is_none()
             && self.tx == Tx::Quiet
             && self.owed < u64::from(u32::MAX)
             && open < limits::PIPELINE.min(usize::try_from(self.left).unwrap_or(usize::MAX))
@@ -204,6 +207,7 @@ impl Connection {
 
     fn outbound(&self) -> Result<Outbound, SendError> {
         match self.tx {
+            _ if self.end().is_some() => Err(SendError::NotNow),
             Tx::Sending(out) if self.flags & is::WAITING == 0 => Ok(out),
             Tx::Quiet if self.flags & is::USED != 0 => Ok(Outbound::Done),
             _ => Err(SendError::NotNow),
@@ -230,7 +234,7 @@ impl Connection {
 }
 
 /// How the content of a request goes out (S8.10).
-fn shape(method: &str, content: Content, http10: bool) -> Result<(Plan, Declared), SendError> {
+fn shape(method: &str, content: Content, old: bool) -> Result<(Plan, Declared), SendError> {
     let plan = match content {
         Content::None if matches!(method, "POST" | "PUT" | "PATCH") => Plan::Length(0),
         Content::None => Plan::None,
@@ -239,7 +243,7 @@ fn shape(method: &str, content: Content, http10: bool) -> Result<(Plan, Declared
         }
         Content::Length(n) => Plan::Length(n),
         // A server of 1.0 cannot read it, and a request cannot end with the connection.
-        Content::Unknown if http10 => return Err(SendError::Invalid(Part::Framing)),
+        Content::Unknown if old => return Err(SendError::Invalid(Part::Framing)),
         Content::Unknown => Plan::Chunked,
     };
     Ok((plan, Declared::of(plan)))

@@ -130,7 +130,9 @@ mod is {
     pub(super) const EXPECT: u16 = 1 << 11;
     /// The application wants no more of the content.
     pub(super) const RENOUNCED: u16 = 1 << 12;
-    pub(super) const OF_REQUEST: u16 = HEAD | CONNECT | WHOLE | EXPECT | RENOUNCED;
+    /// The request had Expect, and no 100 was sent, needed or not.
+    pub(super) const UNTOLD: u16 = 1 << 13;
+    pub(super) const OF_REQUEST: u16 = HEAD | CONNECT | WHOLE | EXPECT | RENOUNCED | UNTOLD;
 }
 
 /// The server's side of one connection: a small value that holds no buffer and does no I/O.

@@ -189,6 +189,7 @@ impl Connection {
         note(is::HEAD, head.method() == "HEAD");
         note(is::CONNECT, head.is_connect());
         note(is::EXPECT, head.expects_continue() && !more);
+        note(is::UNTOLD, head.expects_continue() && origin);
         self.offered = Protocols::NONE;
         if head.offers_upgrade() {
             head.upgrade().for_each(|p| self.offered.add(p));

@@ -85,7 +85,7 @@ impl Connection {
         w.put(b"\r\n");
         let written = w.finish()?;
         if status == 100 {
-            self.flags &= !is::EXPECT;
+            self.flags &= !(is::EXPECT | is::UNTOLD);
         }
         self.wrote(now, written as u64);
         Ok(written)
@@ -125,7 +125,7 @@ impl Connection {
             SendError::Short { needed } => SendError::Short { needed: needed + content.len() },
             other => other,
         })?;
-        if started.plan == Plan::None {
+        if matches!(started.plan, Plan::None | Plan::Tunnel) {
             return Ok(started.written);
         }
         let rest = out.get_mut(started.written..).unwrap_or_default();
@@ -141,7 +141,7 @@ impl Connection {
     ///
     /// The machine adds what belongs to it: `Connection`, `Keep-Alive`, `Content-Length`,
     /// `Transfer-Encoding` (S1.4). `close` in a `Connection` line is heeded. A 101 needs an
-    /// `Upgrade` line with a protocol that was offered.
+    /// `Upgrade` line with a protocol that was offered, and a 426 one of any.
     ///
     /// # Errors
     /// [`SendError::NotNow`] unless a response is owed; for 101 also while the request is not whole.
@@ -179,14 +179,20 @@ impl Connection {
         };
 
         let mut w = Writer::new(out);
-        if self.is_100_due() {
+        // RFC 9110 §7.8: before a 101 also where the content did not wait for it.
+        if self.is_100_due() || status.code == 101 && self.flags & is::UNTOLD != 0 {
             w.put(CONTINUE);
         }
         let http10 = facts.has(ServerFacts::http10);
         let minor = if http10 && self.config.echoes_version() { 0 } else { 1 };
         encode::status_line(&mut w, minor, status)?;
         let told = encode::fields(&mut w, fields, declared)?;
-        if status.code == 101 && !self.offered.allow(told.upgrade) {
+        let upgrade_fits = match status.code {
+            101 => self.offered.allow(told.upgrade),
+            426 => !told.upgrade.is_empty(),
+            _ => !tunnel || told.upgrade.is_empty(),
+        };
+        if !upgrade_fits {
             return Err(SendError::Invalid(Part::Upgrade));
         }
         facts.set(ServerFacts::application, told.close);
@@ -199,7 +205,7 @@ impl Connection {
         // From here on nothing fails.
         self.facts = facts;
         self.verdict = verdict;
-        self.flags &= !is::EXPECT;
+        self.flags &= !(is::EXPECT | is::UNTOLD);
         self.wrote(now, written as u64);
         let sending = Outbound::of(plan, self.flags & is::HEAD != 0);
         self.tx = match (tunnel, sending.is_done()) {
@@ -413,7 +419,7 @@ impl Connection {
         if own {
             self.tx = Tx::Done;
         } else {
-            self.flags &= !is::EXPECT;
+            self.flags &= !(is::EXPECT | is::UNTOLD);
             self.touch(now);
             self.rate = self.rate.max(now);
         }
