@@ -144,11 +144,14 @@ table! { f;
     Undecided true => No, "it would fail again", "RFC 9110 §9.2.2";
 }
 
-/// S5, with S5.3 on top of it: at a proxy, safe with octets transmitted is "if idempotent".
+/// S5, with S5.3 on top of it: at a proxy, safe with octets transmitted is "if idempotent", and what
+/// is not idempotent by its method is not retried, since nobody there can declare that it is.
 pub(crate) fn judge(facts: &Facts, idempotent: bool) -> Retry {
     let (row, verdict) = decide(facts);
     let verdict = match verdict {
-        Verdict::Safe if facts.gateway && facts.transmitted => Verdict::IfIdempotent,
+        Verdict::Safe | Verdict::IfIdempotent if facts.gateway && facts.transmitted => {
+            if idempotent { Verdict::IfIdempotent } else { Verdict::No }
+        }
         other => other,
     };
     Retry { verdict, idempotent, row }
@@ -194,7 +197,10 @@ mod tables {
                 }
             }
         };
-        if base == Verdict::Safe && f.gateway { Verdict::IfIdempotent } else { base }
+        match base {
+            Verdict::Safe if f.gateway => Verdict::IfIdempotent,
+            _ => base,
+        }
     }
 
     #[test]
@@ -229,6 +235,9 @@ mod tables {
                     used[row] += 1;
                     assert_eq!(ROWS[row].0, judge(&f, true).row);
                     assert_eq!(judge(&f, true).verdict, slowly(&f), "{f:?}");
+                    let refused = f.gateway && f.transmitted;
+                    let other = if refused { Verdict::No } else { slowly(&f) };
+                    assert_eq!(judge(&f, false).verdict, other, "{f:?}");
                 }
             }
         }

@@ -596,6 +596,10 @@ impl Connection {
     fn close_after_exchange(&mut self) {
         let tunnel = self.verdict == Some(CloseReason::Tunnel);
         self.enter(if tunnel { Rx::Tunnel } else { Rx::Sink });
+        if tunnel && self.flags & is::WRITE_LOST != 0 {
+            // One that can only be read is of no use.
+            self.aborted = Some(CloseReason::TransportLost);
+        }
         if self.rx == Rx::Sink {
             self.tx = Tx::Stopped;
             if self.queue.len() > 0 {
@@ -633,7 +637,7 @@ impl Connection {
         }
         let until = self.idle_span().after(self.since);
         match until {
-            Some(at) if now >= at => Reuse::No(CloseReason::IdleTimeout),
+            Some(at) if now >= at => Reuse::No(self.idle_reason()),
             _ if self.usable.as_millis() == 0 => Reuse::ImmediateOnly,
             _ => Reuse::Ready { until, left: self.left() },
         }
@@ -642,6 +646,14 @@ impl Connection {
     /// How long the connection is kept idle.
     fn idle_span(&self) -> Span {
         self.usable.max(IMMEDIATE)
+    }
+
+    /// Why it is not kept any longer.
+    fn idle_reason(&self) -> CloseReason {
+        match self.usable.as_millis() {
+            0 => CloseReason::ImmediateOnly,
+            _ => CloseReason::IdleTimeout,
+        }
     }
 
     fn end(&self) -> Option<End> {

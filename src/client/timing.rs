@@ -72,7 +72,7 @@ impl Connection {
                 self.finish_exchange(now);
             }
             Timer::Idle => {
-                self.decide(CloseReason::IdleTimeout);
+                self.decide(self.idle_reason());
                 self.enter(Rx::Sink);
             }
             Timer::Lifetime => {

@@ -36,6 +36,7 @@ pub use request::{Continue, ForwardedRequest, request};
 pub use response::{ForwardedResponse, response, trailers};
 pub use tables::{Passage, Verdict};
 
+use crate::bytes::is_tchar;
 use crate::error::Kind;
 use crate::grammar::{self, members, same};
 use crate::head::Version;
@@ -77,7 +78,9 @@ impl<'a> Hop<'a> {
     #[must_use]
     pub fn to_origin(pseudonym: &'a str) -> Option<Self> {
         let name = pseudonym.as_bytes();
-        let fine = (grammar::is_token(name) || grammar::is_host(name))
+        // A host may hold commas and parentheses, which mean something else in Via.
+        let host = name.iter().all(|&b| is_tchar(b) || b"[]:".contains(&b));
+        let fine = (grammar::is_token(name) || host && grammar::is_host(name))
             && !name.is_empty()
             && name.len() <= PSEUDONYM;
         let new = Self {

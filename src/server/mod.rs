@@ -424,15 +424,13 @@ impl Connection {
                 || w.emit
                 || w.end.is_some()
                 || app
-                || self.needs_receive(),
+                || self.needs_receive()
+                || self.flags & is::PAUSED != 0,
             "live without deadline or action: {self:?}"
         );
         assert!(!matches!(self.tx, Tx::Sending(o) if o.is_done()), "done, but sending: {self:?}");
         let closing = matches!(self.rx, Rx::Sink { .. } | Rx::Linger { .. } | Rx::Over);
-        assert!(
-            !closing || self.verdict.is_some() || self.aborted.is_some(),
-            "no reason: {self:?}"
-        );
+        assert!(!closing || !self.persistence().persists(), "no reason: {self:?}");
         if let Rx::Idle { blank } = self.rx {
             assert!(self.tx == Tx::Quiet && self.verdict.is_none(), "idle, but busy: {self:?}");
             assert!(blank <= limits::BLANK_LINES);

@@ -317,7 +317,8 @@ impl Connection {
         if matches!(self.tx, Tx::Quiet | Tx::Owed) {
             match kind.status() {
                 Some(status) => {
-                    self.flags |= is::ERRED;
+                    // S6.1: one that cannot be talked with is not waited for as long.
+                    self.flags |= if matches!(status, 400 | 408) { is::ERRED } else { 0 };
                     self.tx = Tx::Own(status);
                 }
                 None => self.tx = Tx::Done,

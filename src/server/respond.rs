@@ -169,14 +169,15 @@ impl Connection {
             connect && !tunnel && !self.config.connect_may_persist(),
         );
         facts.set(ServerFacts::undelimited, plan == Plan::UntilClose);
+        // A proxy asks for content without a 100 of its own: then it may never come.
+        let unmet = self.flags & is::EXPECT != 0 && !self.is_100_due();
+        facts.set(ServerFacts::expect_unmet, unmet);
         let unread = match self.rx {
-            Rx::Held(body) => {
-                facts.set(ServerFacts::expect_unmet, self.flags & is::EXPECT != 0);
-                facts.set(ServerFacts::unread, self.beyond_budget(&body));
-                Some(body)
-            }
+            Rx::Held(body) => Some(body),
+            Rx::Reading(body) if unmet => Some(body),
             _ => None,
         };
+        facts.set(ServerFacts::unread, unread.is_some_and(|body| self.beyond_budget(&body)));
 
         let mut w = Writer::new(out);
         // RFC 9110 §7.8: before a 101 also where the content did not wait for it.
