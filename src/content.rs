@@ -100,7 +100,8 @@ pub(crate) enum Piece {
 }
 
 impl Inbound {
-    /// Reads on: how much was consumed, and what was found. `room` bounds content only. `trailers`
+    /// Reads on: how much was consumed, and what was found. `room` bounds content, and 0 holds
+    /// trailers back too. `trailers`
     /// are the rules for the trailer section; `spaces` as in [`Decoder::step`].
     pub(crate) fn step(
         &mut self,
@@ -141,6 +142,10 @@ impl Inbound {
                     }
                 }
             }
+            // Trailers are presented whole, and may be more than a driver without room can pass on.
+            Self::Trailers(_) if room == 0 && !bytes.starts_with(b"\r\n") => {
+                Ok((0, Piece::Nothing))
+            }
             Self::Trailers(lines) => Ok(match lines.trailers(bytes, trailers)? {
                 None => (0, Piece::Nothing),
                 Some(end) => (end, Piece::End(0..end.saturating_sub(2))),
@@ -164,6 +169,11 @@ impl Inbound {
             Self::Trailers(_) => 0,
             Self::UntilClose => u64::MAX,
         }
+    }
+
+    /// Whether something is next that waits for room.
+    pub(crate) fn needs_room(&self) -> bool {
+        self.run() > 0 || matches!(self, Self::Trailers(_))
     }
 
     /// `n` octets of the run went past the machine; more than the run counts as the run.

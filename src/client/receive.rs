@@ -271,7 +271,7 @@ impl Connection {
                 self.finish_exchange(now);
                 Found(n, Event::End(Trailers::new(bytes.get(range).unwrap_or_default())))
             }
-            Piece::Nothing if room == 0 && bytes.len() > n && body.run() > 0 => {
+            Piece::Nothing if room == 0 && bytes.len() > n && body.needs_room() => {
                 if self.flags & is::PAUSED == 0 {
                     self.flags |= is::PAUSED;
                     self.touch(now);

@@ -180,6 +180,7 @@ refusals! {
     Loop 508 "S9.5" "RFC 9110 §7.6.3" "the request was here before";
     // the upstream server's
     ResponseOptions 502 "S9.1" "RFC 9110 §7.6.1" "too many connection options in the response";
+    ResponseUpgrade 502 "S1.4" "RFC 9110 §15.5.22" "a 426 that names no protocol";
     ResponseCoding 502 "S8-5" "RFC 9112 §6.1" "a transfer coding that was not decoded";
 }
 

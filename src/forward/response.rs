@@ -35,8 +35,10 @@ pub struct ForwardedResponse<'a> {
 /// to.
 ///
 /// # Errors
-/// [`Refusal::ResponseOptions`] and [`Refusal::ResponseCoding`]: answer 502 in its place. The second
-/// cannot happen unless [`raw_codings`](crate::client::Config::raw_codings) is set.
+/// [`Refusal::ResponseOptions`], [`Refusal::ResponseUpgrade`] and [`Refusal::ResponseCoding`]: answer
+/// 502 in its place, and give the upstream connection up. The last cannot happen unless
+/// [`raw_codings`](crate::client::Config::raw_codings) is set. Leave
+/// [`unfold`](crate::client::Config::unfold) alone, too: a folded line cannot be sent on (S8.4).
 pub fn response<'a>(
     head: &ResponseHead<'a>,
     hop: &Hop<'a>,
@@ -45,6 +47,10 @@ pub fn response<'a>(
     let via = hop.via(head.version());
     let onward = ForwardedResponse { head: *head, hop: *hop, nominated, via };
     response_content(&onward.facts(Version::HTTP_11))?;
+    // The machine would not send it, and no client could do anything with it.
+    if head.status() == 426 && onward.switches().next().is_none() {
+        return Err(Refusal::ResponseUpgrade);
+    }
     Ok(onward)
 }
 
@@ -110,16 +116,19 @@ impl<'a> ForwardedResponse<'a> {
     /// begins the tunnel, and a 426, which is nothing without; Via.
     pub fn lines(&self) -> impl Iterator<Item = Line<'_>> {
         let received = self.verdicts().filter(|(_, verdict)| verdict.goes).map(|(line, _)| line);
+        let upgrade = self.switches().map(|value| Line { name: b"Upgrade", value });
+        let via = Line { name: b"Via", value: self.via.as_bytes() };
+        received.chain(upgrade).chain(core::iter::once(via))
+    }
+
+    /// The protocols of a 101 and of a 426.
+    fn switches(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let switches = matches!(self.head.status(), 101 | 426);
-        let upgrade = self
-            .head
+        self.head
             .fields()
             .filter(move |line| switches && line.is("upgrade"))
             .flat_map(|line| members(line.value))
             .filter(|protocol| grammar::is_protocol(protocol))
-            .map(|value| Line { name: b"Upgrade", value });
-        let via = Line { name: b"Via", value: self.via.as_bytes() };
-        received.chain(upgrade).chain(core::iter::once(via))
     }
 
     /// Each received field line with the verdict on it: for the curious, and for logs.

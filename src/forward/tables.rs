@@ -244,7 +244,7 @@ table! {
     /// S9.7, towards the client.
     response_content, RESPONSE, f: ResponseFacts => Result<Passage, Refusal>, else Ok(Passage::Nothing(None));
     "tunnel" f.framing == R::Tunnel => Ok(Passage::Tunnel);
-    "nothing, and no length to tell" f.framing == R::None && (f.status < 200 || f.status == 204 || f.coded) => Ok(Passage::Nothing(None));
+    "nothing, and no length to tell" f.framing == R::None && (f.status < 200 || matches!(f.status, 204 | 205) || f.coded) => Ok(Passage::Nothing(None));
     "nothing" f.framing == R::None => Ok(Passage::Nothing(f.declared));
     "undecoded" f.raw => Err(Refusal::ResponseCoding);
     "length 0" f.framing == R::Length(0) => Ok(Passage::Nothing(Some(0)));
@@ -414,9 +414,10 @@ mod proofs {
         let interim = f.status < 200;
         match f.framing {
             R::Tunnel => Ok(Passage::Tunnel),
-            // RFC 9110 §8.6: no length with 1xx and 204. RFC 9112 §6.3: a coding overrides it.
+            // RFC 9110 §8.6: no length with 1xx and 204; §15.3.6: a 205 has none but 0. RFC 9112
+            // §6.3: a coding overrides it.
             R::None => Ok(Passage::Nothing(match f.declared {
-                Some(n) if !interim && f.status != 204 && !f.coded => Some(n),
+                Some(n) if !interim && f.status != 204 && f.status != 205 && !f.coded => Some(n),
                 _ => None,
             })),
             R::Length(_) | R::Chunked | R::UntilClose if f.raw => Err(Refusal::ResponseCoding),

@@ -235,7 +235,7 @@ impl Connection {
                 Found(n, Event::End(Trailers::new(bytes.get(range).unwrap_or_default())))
             }
             // Content is there, and the driver has no room: the peer is not to blame (S3).
-            Piece::Nothing if room == 0 && bytes.len() > n && body.run() > 0 => {
+            Piece::Nothing if room == 0 && bytes.len() > n && body.needs_room() => {
                 if self.flags & is::PAUSED == 0 {
                     self.flags |= is::PAUSED;
                     self.touch(now);
