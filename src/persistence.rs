@@ -167,7 +167,6 @@ pub(crate) const SERVER_STICKY: ServerFacts = ServerFacts::application
     .and(ServerFacts::draining)
     .and(ServerFacts::lifetime)
     .and(ServerFacts::pressure)
-    .and(ServerFacts::eof)
     .and(ServerFacts::failed);
 
 macro_rules! table {

@@ -165,7 +165,7 @@ impl<'a> ForwardedRequest<'a> {
         }
     }
 
-    /// What the head nominates: to be kept for [`trailers`].
+    /// What the head nominates: to be kept for [`trailers`](super::trailers).
     #[must_use]
     pub fn nominated(&self) -> Nominated {
         self.nominated

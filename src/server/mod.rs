@@ -132,7 +132,9 @@ mod is {
     pub(super) const RENOUNCED: u16 = 1 << 12;
     /// The request had Expect, and no 100 was sent, needed or not.
     pub(super) const UNTOLD: u16 = 1 << 13;
-    pub(super) const OF_REQUEST: u16 = HEAD | CONNECT | WHOLE | EXPECT | RENOUNCED | UNTOLD;
+    /// More was received behind it.
+    pub(super) const MORE: u16 = 1 << 14;
+    pub(super) const OF_REQUEST: u16 = HEAD | CONNECT | WHOLE | EXPECT | RENOUNCED | UNTOLD | MORE;
 }
 
 /// The server's side of one connection: a small value that holds no buffer and does no I/O.
@@ -233,7 +235,6 @@ impl Connection {
     /// The peer closed its sending side. Call [`receive`](Self::receive) afterwards.
     pub fn received_eof(&mut self, now: Instant) {
         self.flags |= is::EOF;
-        self.facts.set(ServerFacts::eof, true);
         match self.rx {
             Rx::Linger { .. } => self.enter(Rx::Over),
             // S6.5: a response to a client that half-closed is finished, unless set otherwise.
@@ -356,7 +357,7 @@ impl Connection {
     /// Whether the connection goes on after the present exchange, as far as is known now.
     #[must_use]
     pub fn persistence(&self) -> Persistence {
-        match self.verdict.or_else(|| persistence::server(self.facts)) {
+        match self.verdict.or_else(|| persistence::server(self.facts_now())) {
             Some(reason) => Persistence::Close(reason),
             None => Persistence::Persist { remaining: self.remaining() },
         }
@@ -478,6 +479,19 @@ impl Connection {
             && self.flags & is::RENOUNCED == 0
     }
 
+    /// Whether nothing can follow the present request: the peer closed, and sent nothing behind it. A
+    /// client that half-closes behind pipelined requests gets them all answered.
+    fn is_last(&self) -> bool {
+        self.flags & (is::EOF | is::MORE) == is::EOF
+    }
+
+    /// The facts as they stand, for a verdict that falls now.
+    fn facts_now(&self) -> ServerFacts {
+        let mut facts = self.facts;
+        facts.set(ServerFacts::eof, self.is_last());
+        facts
+    }
+
     fn remaining(&self) -> Option<u32> {
         match self.config.max_requests {
             0 => None,
@@ -520,7 +534,7 @@ impl Connection {
                 self.decide(CloseReason::UnreadContent);
             }
             Rx::Whole => match self.verdict {
-                None if self.flags & is::EOF == 0 => {
+                None if !self.is_last() => {
                     self.enter(Rx::Idle { blank: 0 });
                     self.tx = Tx::Quiet;
                     self.touch(now);

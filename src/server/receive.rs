@@ -75,8 +75,17 @@ impl Connection {
             }
             Rx::Linger { octets } => self.linger(now, bytes, octets),
             Rx::Over => Wait(bytes.len()),
-            Rx::Whole | Rx::Tunnel => Wait(0),
+            Rx::Whole => {
+                self.note_more(bytes);
+                Wait(0)
+            }
+            Rx::Tunnel => Wait(0),
         }
+    }
+
+    /// Notes whether anything stands behind the present request.
+    fn note_more(&mut self, rest: &[u8]) {
+        self.flags |= if rest.is_empty() { 0 } else { is::MORE };
     }
 
     fn swallow<'b>(&mut self, bytes: &[u8]) -> Turn<'b> {
@@ -142,7 +151,11 @@ impl Connection {
                 let head = bytes.get(..n).unwrap_or(bytes);
                 match RequestHead::judge(head, scan, self.config.demands()) {
                     Ok(head) => {
-                        self.accept(now, &head, bytes.len() > n);
+                        let rest = bytes.get(n..).unwrap_or_default();
+                        self.accept(now, &head, !rest.is_empty());
+                        if !head.has_content() {
+                            self.note_more(rest);
+                        }
                         Found(n, Event::Request(head))
                     }
                     Err(fault) => self.fail(fault, bytes),
@@ -218,38 +231,35 @@ impl Connection {
             Err(fault) => return self.fail(fault, bytes),
         };
         self.enter(Rx::Reading(body));
+        // Something is there, and the driver has no room: the peer is not to blame (S3).
+        let held = piece == Piece::Nothing && room == 0 && bytes.len() > n && body.needs_room();
+        if !held {
+            self.resume(now);
+        }
         if n > 0 {
             self.content_came(now, n as u64);
         }
         match piece {
-            Piece::Content(range) => {
-                self.resume(now);
-                Found(n, Event::Content(bytes.get(range).unwrap_or_default()))
-            }
+            Piece::Content(range) => Found(n, Event::Content(bytes.get(range).unwrap_or_default())),
             Piece::End(range) => {
-                self.resume(now);
                 self.flags |= is::WHOLE;
                 self.flags &= !is::EXPECT;
+                self.note_more(bytes.get(n..).unwrap_or_default());
                 self.enter(Rx::Whole);
                 self.turn(now);
                 Found(n, Event::End(Trailers::new(bytes.get(range).unwrap_or_default())))
             }
-            // Content is there, and the driver has no room: the peer is not to blame (S3).
-            Piece::Nothing if room == 0 && bytes.len() > n && body.needs_room() => {
+            Piece::Nothing if held => {
                 if self.flags & is::PAUSED == 0 {
                     self.flags |= is::PAUSED;
                     self.touch(now);
                 }
                 Wait(n)
             }
-            Piece::Nothing if eof => match body.cut_short() {
+            Piece::Nothing => match body.cut_short().filter(|_| eof) {
                 Some(kind) => self.cut_short(kind, bytes),
                 None => Wait(n),
             },
-            Piece::Nothing => {
-                self.resume(now);
-                Wait(n)
-            }
         }
     }
 
@@ -281,6 +291,7 @@ impl Connection {
         self.enter(Rx::Discard(left));
         if left == 0 {
             self.flags |= is::WHOLE;
+            self.note_more(bytes.get(n..).unwrap_or_default());
             self.enter(Rx::Whole);
             self.turn(now);
             return Again(n);

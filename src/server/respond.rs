@@ -159,7 +159,7 @@ impl Connection {
             return Err(SendError::NotNow);
         }
         let Shape { plan, declared } = self.shape(status.code, content)?;
-        let mut facts = self.facts;
+        let mut facts = self.facts_now();
         facts.set(ServerFacts::lifetime, self.is_old(now));
         let tunnel = plan == Plan::Tunnel;
         facts.set(ServerFacts::tunnel, tunnel);
