@@ -47,7 +47,7 @@ impl Connection {
         let told = encode::fields(&mut w, fields, declared)?;
         let has_content = !matches!(plan, Plan::None | Plan::Length(0));
         self.check(&told, has_content, pipelined)?;
-        let close = told.close || self.config.is_one_shot() || self.left == 1;
+        let close = told.close || self.config.is_one_shot() || self.is_last();
         encode::connection(
             &mut w,
             &[
@@ -90,6 +90,11 @@ impl Connection {
         Ok(Started { written, plan: if has_content { plan } else { Plan::None } })
     }
 
+    /// Whether the server takes no request behind the one that is now made (S2.3).
+    fn is_last(&self) -> bool {
+        self.left().is_some_and(|left| left as usize <= self.queue.len() + 1)
+    }
+
     /// Whether a request may begin on an idle connection.
     fn may_begin(&self, now: Instant) -> Result<(), Reuse> {
         match self.state(now) {
@@ -108,7 +113,9 @@ impl Connection {
         let open = self.queue.len();
         let fine = |nth| {
             let refused = sent::CONNECT | sent::UPGRADE | sent::CLOSE;
-            self.queue.has(nth, sent::IDEMPOTENT) && !self.queue.has(nth, refused)
+            // What is not idempotent is out of the way once its final status is there.
+            let known = nth == 0 && self.status > 0;
+            (known || self.queue.has(nth, sent::IDEMPOTENT)) && !self.queue.has(nth, refused)
         };
         let allowed = self.config.may_pipeline()
             && self.flags & is::PROVEN != 0
