@@ -20,10 +20,12 @@ use std::fs::File;
 use std::io::{self, Read, StdoutLock, Take, Write};
 use std::net::TcpStream;
 use std::process::ExitCode;
+use std::thread;
+use std::time::Duration;
 use trace::Trace;
 
 const USAGE: &str = "usage: fetch URL [--repeat N] [--method M] [--data FILE] [--http1.0] \
-                     [--trace] [--quiet]";
+                     [--pause MS] [--id NAME] [--trace] [--quiet]";
 
 /// A server may refuse content of this size, so it is asked first.
 const MUCH: u64 = 1024 * 1024;
@@ -38,6 +40,10 @@ struct Options {
     method: Option<String>,
     data: Option<OsString>,
     http10: bool,
+    /// How long to wait between one request and the next.
+    pause: Duration,
+    /// Sends `Request-Id: NAME-N`: another N for each request, and the same when it is sent again.
+    id: Option<String>,
     trace: bool,
     quiet: bool,
 }
@@ -58,7 +64,13 @@ fn main() -> ExitCode {
         kept: None,
         screen: Screen { out: io::stdout().lock(), quiet: options.quiet, in_line: false },
     };
-    match (0..options.repeat).try_for_each(|_| client.fetch()) {
+    let run = (0..options.repeat).try_for_each(|number| {
+        if number > 0 {
+            thread::sleep(options.pause);
+        }
+        client.fetch(number)
+    });
+    match run {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("fetch: {error}");
@@ -81,6 +93,8 @@ fn options() -> Result<Options, lexopt::Error> {
             Long("method") => options.method = Some(arguments.value()?.string()?),
             Long("data") => options.data = Some(arguments.value()?),
             Long("http1.0") => options.http10 = true,
+            Long("pause") => options.pause = Duration::from_millis(arguments.value()?.parse()?),
+            Long("id") => options.id = Some(arguments.value()?.string()?),
             Long("trace") => options.trace = true,
             Long("quiet") => options.quiet = true,
             _ => return Err(argument.unexpected()),
@@ -119,11 +133,12 @@ struct Client<'o> {
 impl Client<'_> {
     /// Makes a request, and makes it again where the machine says that this is safe: once, and on a
     /// new connection.
-    fn fetch(&mut self) -> Outcome<()> {
+    fn fetch(&mut self, number: u64) -> Outcome<()> {
+        let id = self.options.id.as_ref().map(|name| format!("{name}-{number}"));
         let mut expect = true;
         let mut connection = self.connection()?;
         for first in [true, false] {
-            let mut request = Request::of(self.options, expect)?;
+            let mut request = Request::of(self.options, id.as_deref(), expect)?;
             connection.requests += 1;
             let ended = connection.exchange(&mut request, &mut self.screen)?;
             let account =
@@ -340,7 +355,7 @@ struct Request<'o> {
 }
 
 impl<'o> Request<'o> {
-    fn of(options: &'o Options, expect: bool) -> Outcome<Self> {
+    fn of(options: &'o Options, id: Option<&'o str>, expect: bool) -> Outcome<Self> {
         let mut request = Request {
             method: options.method.as_deref().unwrap_or("GET"),
             target: &options.target,
@@ -349,6 +364,7 @@ impl<'o> Request<'o> {
             data: None,
             replayable: true,
         };
+        request.fields.extend(id.map(|id| ("Request-Id", id)));
         let Some(name) = &options.data else { return Ok(request) };
         let file = File::open(name).map_err(|error| format!("{}: {error}", name.display()))?;
         let meta = file.metadata()?;

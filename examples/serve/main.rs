@@ -9,26 +9,64 @@ mod trace;
 
 use keepalive::buffered::Server;
 use keepalive::server::{Config, Event};
-use keepalive::{Clock, End, Io, SendError};
+use keepalive::{Clock, Deadline, End, Io, Retire, SendError};
 use lexopt::prelude::*;
 use socket::{Socket, TURN};
-use std::io::{self, Write as _};
-use std::net::{Shutdown, TcpListener};
+use std::io::{self, ErrorKind, Write as _};
+use std::net::{Shutdown, TcpListener, TcpStream};
 use std::process::ExitCode;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::Duration;
 use trace::Trace;
 
-const USAGE: &str = "usage: serve [--listen ADDR] [--idle SECONDS] [--max-requests N] [--trace]";
+const USAGE: &str = "usage: serve [--listen ADDR] [--idle SECONDS] [--head SECONDS] \
+                     [--max-requests N] [--drain-after SECONDS] [--trace]";
+
+/// How often a connection that waits looks whether it is to be drained.
+const TICK: Duration = Duration::from_millis(100);
+
+/// How long a connection without a request may last when draining: its first one may be on the way.
+const FIRST_REQUEST: Duration = Duration::from_secs(1);
+
+/// When the process ends all the same: a second after each machine's own hard stop.
+const DRAINED: Duration = Duration::from_secs(31);
 
 #[derive(Clone)]
 struct Options {
     listen: String,
     /// How long a connection is kept without a request.
     idle: Duration,
+    /// How long the head of a request may take.
+    head: Duration,
     /// Requests on one connection; 0 for no limit.
     max_requests: u32,
+    /// When to stop accepting, serve what is there, and end.
+    drain_after: Option<Duration>,
     trace: bool,
+}
+
+/// What all connections have in common. Each holds a reference: so their number is known.
+struct Shared {
+    /// Each machine keeps a copy of it.
+    config: Config,
+    clock: Clock,
+    idle: Duration,
+    /// Whether there will ever be a drain to look for.
+    drains: bool,
+    draining: AtomicBool,
+}
+
+impl Shared {
+    fn is_draining(&self) -> bool {
+        self.drains && self.draining.load(Ordering::Relaxed)
+    }
+
+    fn wait(&self, deadline: Option<Deadline>) -> Option<Duration> {
+        let wait = self.clock.until(deadline);
+        if self.drains { Some(wait.map_or(TICK, |wait| wait.min(TICK))) } else { wait }
+    }
 }
 
 fn main() -> ExitCode {
@@ -52,7 +90,9 @@ fn options() -> Result<Options, lexopt::Error> {
     let mut options = Options {
         listen: "127.0.0.1:8080".into(),
         idle: Duration::from_secs(75),
+        head: Duration::from_secs(30),
         max_requests: 0,
+        drain_after: None,
         trace: false,
     };
     let mut arguments = lexopt::Parser::from_env();
@@ -60,7 +100,11 @@ fn options() -> Result<Options, lexopt::Error> {
         match argument {
             Long("listen") => options.listen = arguments.value()?.parse()?,
             Long("idle") => options.idle = arguments.value()?.parse_with(seconds)?,
+            Long("head") => options.head = arguments.value()?.parse_with(seconds)?,
             Long("max-requests") => options.max_requests = arguments.value()?.parse()?,
+            Long("drain-after") => {
+                options.drain_after = Some(arguments.value()?.parse_with(seconds)?);
+            }
             Long("trace") => options.trace = true,
             _ => return Err(argument.unexpected()),
         }
@@ -78,13 +122,29 @@ fn accept(options: &Options) -> io::Result<()> {
     let listener = TcpListener::bind(&options.listen)?;
     writeln!(io::stdout(), "listening on {}", listener.local_addr()?)?;
 
-    // One configuration and one clock for all connections; each machine keeps a copy of the first.
-    let config = Config::origin().idle(options.idle).max_requests(options.max_requests);
-    let clock = Clock::start();
+    let config = Config::origin().idle(options.idle).head(options.head);
+    let shared = Arc::new(Shared {
+        config: config.max_requests(options.max_requests),
+        clock: Clock::start(),
+        idle: options.idle,
+        drains: options.drain_after.is_some(),
+        draining: AtomicBool::new(false),
+    });
+    if let Some(after) = options.drain_after {
+        let (address, shared) = (listener.local_addr()?, Arc::clone(&shared));
+        thread::Builder::new().spawn(move || {
+            thread::sleep(after);
+            shared.draining.store(true, Ordering::Relaxed);
+            // `accept` below has no time-out: it is woken by a connection, of no further use.
+            drop(TcpStream::connect(address));
+        })?;
+    }
     let mut number = 0;
-    for stream in listener.incoming() {
-        let socket = match stream.and_then(Socket::new) {
+    loop {
+        let socket = match listener.accept().and_then(|(stream, _)| Socket::new(stream)) {
             Ok(socket) => socket,
+            // Draining, and nobody waits to be accepted.
+            Err(error) if error.kind() == ErrorKind::WouldBlock => break,
             Err(error) => {
                 // Out of descriptors, perhaps: let some connections end first.
                 eprintln!("serve: accept: {error}");
@@ -94,30 +154,45 @@ fn accept(options: &Options) -> io::Result<()> {
         };
         number += 1;
         let trace = Trace::new(options.trace, number);
-        let idle = options.idle;
-        let serve = move || drive(socket, &config, clock, idle, trace);
+        let of_connection = Arc::clone(&shared);
+        let serve = move || drive(socket, &of_connection, trace);
         if let Err(error) = thread::Builder::new().spawn(serve) {
             eprintln!("serve: no thread: {error}");
         }
+        if shared.is_draining() {
+            // Whoever connected before the listener goes would be reset with it: so the queue is
+            // emptied first.
+            listener.set_nonblocking(true)?;
+        }
+    }
+    drop(listener);
+    let end = shared.clock.now() + DRAINED;
+    while Arc::strong_count(&shared) > 1 && shared.clock.now() < end {
+        thread::sleep(TICK / 4);
     }
     Ok(())
 }
 
 /// Serves one connection. Dropping the socket closes it.
-fn drive(mut socket: Socket, config: &Config, clock: Clock, idle: Duration, mut trace: Trace) {
-    let mut http = Server::allocate(config, clock.now());
+fn drive(mut socket: Socket, shared: &Shared, mut trace: Trace) {
+    let clock = shared.clock;
+    let accepted = clock.now();
+    let mut http = Server::allocate(&shared.config, accepted);
     let mut task = routes::Task::default();
     trace.line(format_args!("accepted"));
     loop {
         // First what the bytes at hand mean, until they mean nothing more; then the deadlines that
         // are due. Content is echoed into the send buffer, so no more of it is taken than fits
         // there: that is all of back-pressure.
-        let now = clock.now();
+        let (now, draining) = (clock.now(), shared.is_draining());
         loop {
             let room = http.out(now).room();
             let (event, mut out) = http.next(now, room);
             let Some(event) = event else { break };
             show(&event, &mut trace);
+            if draining {
+                out.retire(Retire::Drain); // now, so that the response can say so
+            }
             if let Err(error) = task.handle(&event, &mut out) {
                 give_up(error, &mut out);
             }
@@ -126,6 +201,12 @@ fn drive(mut socket: Socket, config: &Config, clock: Clock, idle: Duration, mut 
         let mut out = http.out(now);
         if let Err(error) = task.go_on(&mut out) {
             give_up(error, &mut out);
+        }
+        // Only behind the bytes at hand: they may be a request, and an idle connection closes at
+        // once. An unused one does too, so it has a moment for its first request.
+        let unused = http.connection().requests() == 0;
+        if draining && !(unused && now.since(accepted) < FIRST_REQUEST) {
+            http.out(now).retire(Retire::Drain);
         }
         trace.verdict(http.persistence());
         trace.deadline(now, http.deadline());
@@ -148,13 +229,13 @@ fn drive(mut socket: Socket, config: &Config, clock: Clock, idle: Duration, mut 
             Some(End::Abort(_)) => return trace.line(format_args!("close, aborted")),
             Some(End::Tunnel) => {
                 trace.line(format_args!("tunnel, {} octets came early", http.unread().len()));
-                echo(&mut socket, http.unread(), idle, &trace);
+                echo(&mut socket, http.unread(), shared.idle, &trace);
                 return trace.line(format_args!("close"));
             }
         }
 
         // Now wait: for the peer to take output, if there is some, or else for its input.
-        let wait = clock.until(http.deadline());
+        let wait = shared.wait(http.deadline());
         if http.output().is_empty() {
             let Some(space) = http.space() else {
                 // `check_invariants` of the machine says that this does not happen.

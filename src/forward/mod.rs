@@ -270,7 +270,7 @@ impl Nominated {
     fn of(fields: Fields<'_>) -> Option<Self> {
         let mut all = Self::NONE;
         for option in options(fields).filter(|o| grammar::is_token(o)) {
-            *all.prints.get_mut(usize::from(all.len))? = fingerprint(option);
+            *all.prints.get_mut(usize::from(all.len))? = grammar::fingerprint(option);
             all.len += 1;
         }
         Some(all)
@@ -278,7 +278,7 @@ impl Nominated {
 
     fn has(&self, name: &[u8]) -> bool {
         self.len > 0 && {
-            let print = fingerprint(name);
+            let print = grammar::fingerprint(name);
             self.prints.iter().take(usize::from(self.len)).any(|&p| p == print)
         }
     }
@@ -290,12 +290,6 @@ fn options(fields: Fields<'_>) -> impl Iterator<Item = &[u8]> {
         .filter(|line| line.is("connection"))
         .flat_map(|line| members(line.value))
         .filter(|m| !m.is_empty())
-}
-
-/// FNV-1a over the name in lower case.
-fn fingerprint(name: &[u8]) -> u32 {
-    name.iter()
-        .fold(0x811c_9dc5, |h, b| (h ^ u32::from(b.to_ascii_lowercase())).wrapping_mul(0x0100_0193))
 }
 
 // ---- small texts ----

@@ -4,6 +4,7 @@ import collections
 import dataclasses
 import http.client
 import json
+import os
 import pathlib
 import re
 import time
@@ -199,10 +200,11 @@ def _(h):
     yield "content comes back", True, seen.contents == [CONTENT]
 
 
-def refused(h, expect: str):
+def refused(h, expect: str, mebibytes: int):
     s = h.serve()
     file = next(h.fresh)
-    file.write_bytes(bytes(1 << 20))
+    file.touch()
+    os.truncate(file, mebibytes << 20)
     # Several times, since what would go wrong here is a race.
     codes, statuses, whole = set(), set(), set()
     for _ in range(3):
@@ -219,12 +221,22 @@ def refused(h, expect: str):
 
 @check("curl", "1 MiB refused", "curl")
 def _(h):
-    yield from refused(h, "Expect:")
+    yield from refused(h, "Expect:", 1)
 
 
 @check("curl", "1 MiB refused, with Expect", "curl")
 def _(h):
-    yield from refused(h, "Expect: 100-continue")
+    yield from refused(h, "Expect: 100-continue", 1)
+
+
+@check("curl", "64 MiB refused", "curl")
+def _(h):
+    yield from refused(h, "Expect:", 64)
+
+
+@check("curl", "64 MiB refused, with Expect", "curl")
+def _(h):
+    yield from refused(h, "Expect: 100-continue", 64)
 
 
 @check("curl", "statuses on one connection", "curl")

@@ -1,12 +1,17 @@
-// Node's http.Agent against a server: `node agent.mjs PORT sequential|parallel COUNT SOCKETS`.
-// Prints one JSON object of what the agent says about its sockets.
+// Node's http.Agent against a server. Prints one JSON object of what it says about its sockets.
+//
+//   node agent.mjs PORT sequential|parallel COUNT SOCKETS   one agent
+//   node agent.mjs PORT pauses AGENTS ROUNDS MS...          agents of one socket, pausing in turn
+//   node agent.mjs PORT load AGENTS                         until the server refuses to connect
 
 import http from 'node:http';
+import { setTimeout as sleep } from 'node:timers/promises';
 
-const [port, mode, count, maxSockets] = process.argv.slice(2);
-const agent = new http.Agent({ keepAlive: true, maxSockets: Number(maxSockets) });
+const [port, mode, ...numbers] = process.argv.slice(2);
 const sockets = new Set();
-const seen = { answered: 0, whole: 0, reused: 0, sockets: 0, errors: [] };
+const seen = {
+  answered: 0, whole: 0, reused: 0, sockets: 0, pauses: 0, refused: 0, hints: [], errors: [],
+};
 
 const routes = [
   { path: '/', length: null },
@@ -16,23 +21,34 @@ const routes = [
   { path: '/echo', length: 5, content: 'hello' },
 ];
 
-function exchange(number) {
+// One request. Resolves to nothing, or to its error, which is noted with what was `before` it.
+function exchange(agent, number, before = '') {
   const route = routes[number % routes.length];
   return new Promise((resolve) => {
     const request = http.request({
       agent, port, host: '127.0.0.1', path: route.path, method: route.content ? 'POST' : 'GET',
     });
-    const failed = (error) => { seen.errors.push(`${route.path}: ${error.message}`); resolve(); };
+    const failed = (error) => {
+      if (mode === 'load' && error.code === 'ECONNREFUSED') seen.refused += 1;
+      else seen.errors.push(`${route.path}${before}: ${error.message}`);
+      resolve(error);
+    };
     request.on('error', failed);
     request.on('socket', (socket) => sockets.add(socket));
     request.on('response', (response) => {
       let length = 0;
+      const hint = response.headers['keep-alive'];
+      if (hint && !seen.hints.includes(hint)) seen.hints.push(hint);
       response.on('data', (data) => { length += data.length; });
       response.on('error', failed);
       response.on('end', () => {
+        const whole = response.complete && response.statusCode < 300
+          && (route.length === null ? length > 0 : length === route.length);
+        if (mode !== 'sequential' && mode !== 'parallel' && !whole) {
+          seen.errors.push(`${route.path}${before}: ${response.statusCode}, ${length} octets`);
+        }
         seen.answered += 1;
-        seen.whole += Number(response.complete && response.statusCode < 300
-          && (route.length === null ? length > 0 : length === route.length));
+        seen.whole += Number(whole);
         seen.reused += Number(request.reusedSocket);
         resolve();
       });
@@ -41,12 +57,45 @@ function exchange(number) {
   });
 }
 
-const numbers = Array.from({ length: Number(count) }, (_, number) => number);
-if (mode === 'sequential') {
-  for (const number of numbers) await exchange(number);
+// Hints are honoured by an agent that has a longer time-out of its own.
+const single = () => new http.Agent({ keepAlive: true, maxSockets: 1, timeout: 20000 });
+const each = (count, work) => Promise.all([...Array(count).keys()].map(work));
+
+if (mode === 'pauses') {
+  const [agents, rounds, ...pauses] = numbers.map(Number);
+  await each(agents, async (number) => {
+    const agent = single();
+    await sleep(7 * number);
+    await exchange(agent, number);
+    for (let turn = 0; turn < rounds * pauses.length; turn += 1) {
+      const pause = pauses[(number + turn) % pauses.length];
+      const start = performance.now();
+      await sleep(pause);
+      seen.pauses += 1;
+      const took = (performance.now() - start).toFixed(1);
+      await exchange(agent, number + turn + 1, ` behind a pause of ${took} ms`);
+    }
+    agent.destroy();
+  });
+} else if (mode === 'load') {
+  await each(Number(numbers[0]), async (number) => {
+    const agent = single();
+    for (let turn = 0; ; turn += 1) {
+      const error = await exchange(agent, number + turn);
+      if (error) break;
+      await sleep((number + turn) % 7);
+    }
+    agent.destroy();
+  });
 } else {
-  await Promise.all(numbers.map(exchange));
+  const [count, maxSockets] = numbers.map(Number);
+  const agent = new http.Agent({ keepAlive: true, maxSockets });
+  if (mode === 'sequential') {
+    for (let number = 0; number < count; number += 1) await exchange(agent, number);
+  } else {
+    await each(count, (number) => exchange(agent, number));
+  }
+  agent.destroy();
 }
 seen.sockets = sockets.size;
-agent.destroy();
 console.log(JSON.stringify(seen));

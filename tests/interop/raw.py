@@ -83,6 +83,10 @@ class Raw:
         """Everything up to the server's FIN; a time-out if it does not come."""
         return self.file.read()
 
+    def error(self) -> int:
+        """The error that is pending: behind an EOF a reset is not seen by reading."""
+        return self.socket.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+
     def within(self, seconds: float) -> bytes | None:
         """What arrives in this time: b"" is the end of the connection, None is silence."""
         end = time.monotonic() + seconds

@@ -4,37 +4,46 @@ use keepalive::{Content, Instant, Io, Lost, Retire};
 use std::path::Path;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Role {
+pub(crate) enum Role {
     Server,
     Client,
+    /// Both, with `forward` between them.
+    Relay,
 }
 
 #[derive(Clone, Debug)]
-pub struct Case {
-    pub file: String,
-    pub line: usize,
-    pub title: String,
+pub(crate) struct Case {
+    pub(crate) file: String,
+    pub(crate) line: usize,
+    pub(crate) title: String,
     /// The numbers of SEMANTICS, section 10, that stand in front of the title.
-    pub numbers: Vec<u32>,
-    pub role: Role,
+    pub(crate) numbers: Vec<u32>,
+    pub(crate) role: Role,
+    /// Too long for anything but one run.
+    pub(crate) whole_only: bool,
     /// Words of the `config:` lines.
-    pub config: Vec<String>,
-    pub script: Vec<Line>,
+    pub(crate) config: Vec<String>,
+    pub(crate) script: Vec<Line>,
 }
 
 /// A line of a script.
 #[derive(Clone, Debug)]
-pub struct Line {
-    pub number: usize,
-    pub text: String,
-    pub op: Op,
+pub(crate) struct Line {
+    pub(crate) number: usize,
+    pub(crate) text: String,
+    pub(crate) op: Op,
 }
 
 #[derive(Clone, Debug)]
-pub enum Op {
+pub(crate) enum Op {
     // what happens
-    At { at: Instant, late: bool },
+    At {
+        at: Instant,
+        late: bool,
+    },
     Feed(Vec<u8>),
+    FeedUp(Vec<u8>),
+    EofUp,
     Eof,
     Lost(Lost),
     Expire,
@@ -45,6 +54,7 @@ pub enum Op {
     Do(Call),
     // what is expected
     Out(Vec<u8>),
+    OutUp(Vec<u8>),
     Event(Vec<Token>),
     Unread(Vec<u8>),
     /// Compared as text: what is asked about, and what is expected.
@@ -53,7 +63,7 @@ pub enum Op {
 
 /// A call of the application.
 #[derive(Clone, Debug)]
-pub enum Call {
+pub(crate) enum Call {
     ReadContent,
     SkipContent,
     WriteClosed,
@@ -69,11 +79,11 @@ pub enum Call {
     Checkout(Io, Vec<u8>),
 }
 
-pub type Fields = Vec<(String, Vec<u8>)>;
+pub(crate) type Fields = Vec<(String, Vec<u8>)>;
 
 /// A piece of a line: a word, a `"text"`, or a `[Field: line]`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Token {
+pub(crate) enum Token {
     Word(String),
     Text(Vec<u8>),
     Field(String, Vec<u8>),
@@ -93,7 +103,7 @@ const NAMED: &[(&str, &str)] = &[
 ];
 
 /// Undoes escapes: `\r \n \t \\ \" \] \xNN`, `{repeat N text}`, `{P N}` and the names above.
-pub fn unescape(text: &str) -> Result<Vec<u8>> {
+pub(crate) fn unescape(text: &str) -> Result<Vec<u8>> {
     let mut out = Vec::new();
     let mut rest = text;
     while let Some(c) = rest.chars().next() {
@@ -122,6 +132,9 @@ pub fn unescape(text: &str) -> Result<Vec<u8>> {
             } else if let Some(n) = inside.strip_prefix("P ") {
                 let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {n}\r\n\r\n");
                 out.extend(head.as_bytes());
+            } else if let Some(n) = inside.strip_prefix("RC ") {
+                let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: ";
+                out.extend(format!("{head}{n}\r\n\r\n").as_bytes());
             } else if let Some(n) = inside.strip_prefix("R ") {
                 out.extend(format!("HTTP/1.1 200 OK\r\nContent-Length: {n}\r\n\r\n").as_bytes());
             } else {
@@ -175,7 +188,7 @@ fn tokens(text: &str) -> Result<Vec<Token>> {
 }
 
 /// `75s`, `0.5s`, `1500ms`.
-pub fn instant(text: &str) -> Result<Instant> {
+pub(crate) fn instant(text: &str) -> Result<Instant> {
     let bad = || format!("not a time: {text}");
     if let Some(ms) = text.strip_suffix("ms") {
         return Ok(Instant::from_millis(ms.parse().map_err(|_| bad())?));
@@ -183,16 +196,13 @@ pub fn instant(text: &str) -> Result<Instant> {
     let s = text.strip_suffix('s').ok_or_else(bad)?;
     let (whole, part) = s.split_once('.').unwrap_or((s, ""));
     let whole: u64 = whole.parse().map_err(|_| bad())?;
-    let micros: u64 = if part.is_empty() {
-        0
-    } else {
-        format!("{part:0<6}").parse().map_err(|_| bad())?
-    };
+    let micros: u64 =
+        if part.is_empty() { 0 } else { format!("{part:0<6}").parse().map_err(|_| bad())? };
     Ok(Instant::from_micros(whole * 1_000_000 + micros))
 }
 
 /// As [`instant`] reads it.
-pub fn show(at: Instant) -> String {
+pub(crate) fn show(at: Instant) -> String {
     let us = at.as_micros();
     let text = format!("{}.{:06}", us / 1_000_000, us % 1_000_000);
     format!("{}s", text.trim_end_matches('0').trim_end_matches('.'))
@@ -316,7 +326,10 @@ fn op(text: &str) -> Result<Op> {
         }
         "<" => Op::Feed(unescape(rest)?),
         ">" => Op::Out(unescape(rest)?),
+        "<<" => Op::FeedUp(unescape(rest)?),
+        ">>" => Op::OutUp(unescape(rest)?),
         "unread" => Op::Unread(unescape(rest)?),
+        "eof" if rest == "up" => Op::EofUp,
         "eof" => Op::Eof,
         "lost" => Op::Lost(lost(rest)?),
         "expire" => Op::Expire,
@@ -327,7 +340,7 @@ fn op(text: &str) -> Result<Op> {
         "do" => Op::Do(call(rest)?),
         "event" => Op::Event(tokens(rest)?),
         "deadline" | "end" | "wants" | "verdict" | "retry" | "reuse" | "got" | "error" | "plan"
-        | "idle" | "requests" => {
+        | "idle" | "requests" | "up.end" | "up.verdict" | "up.deadline" => {
             let words: Vec<_> = rest.split_whitespace().collect();
             Op::Is(verb.to_owned(), words.join(" "))
         }
@@ -336,7 +349,7 @@ fn op(text: &str) -> Result<Op> {
 }
 
 /// The cases of one file.
-pub fn parse(file: &str, text: &str) -> Result<Vec<Case>> {
+pub(crate) fn parse(file: &str, text: &str) -> Result<Vec<Case>> {
     let mut cases: Vec<Case> = Vec::new();
     for (i, raw) in text.lines().enumerate() {
         let number = i + 1;
@@ -352,6 +365,7 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Case>> {
                 title: title.to_owned(),
                 numbers: numbers.unwrap_or_default(),
                 role: Role::Server,
+                whole_only: false,
                 config: Vec::new(),
                 script: Vec::new(),
             });
@@ -366,15 +380,21 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Case>> {
             case.role = match role {
                 "server" => Role::Server,
                 "client" => Role::Client,
+                "relay" => Role::Relay,
                 _ => return Err(fault(format!("unknown role {role}"))),
             };
+        } else if line == "only: whole" {
+            case.whole_only = true;
         } else if let Some(words) = line.strip_prefix("config: ") {
             case.config.extend(words.split_whitespace().map(str::to_owned));
         } else {
             let op = op(line).map_err(fault)?;
             // Bytes on lines that follow each other are one piece.
             match (case.script.last_mut().map(|l| &mut l.op), &op) {
-                (Some(Op::Feed(a)), Op::Feed(b)) | (Some(Op::Out(a)), Op::Out(b)) => {
+                (Some(Op::Feed(a)), Op::Feed(b))
+                | (Some(Op::FeedUp(a)), Op::FeedUp(b))
+                | (Some(Op::Out(a)), Op::Out(b))
+                | (Some(Op::OutUp(a)), Op::OutUp(b)) => {
                     a.extend(b);
                 }
                 _ => case.script.push(Line { number, text: line.to_owned(), op }),
@@ -385,7 +405,7 @@ pub fn parse(file: &str, text: &str) -> Result<Vec<Case>> {
 }
 
 /// All case files of a folder, in order.
-pub fn load(folder: &Path) -> Result<Vec<Case>> {
+pub(crate) fn load(folder: &Path) -> Result<Vec<Case>> {
     let entries = std::fs::read_dir(folder).map_err(|e| e.to_string())?;
     let mut files: Vec<_> = entries.filter_map(|e| Some(e.ok()?.path())).collect();
     files.retain(|f| f.extension().is_some_and(|e| e == "case"));
