@@ -141,6 +141,8 @@ macro_rules! facts {
             pub(crate) const fn has(self, fact: Self) -> bool { self.0 & fact.0 != 0 }
             pub(crate) fn set(&mut self, fact: Self, on: bool) { if on { self.0 |= fact.0 } }
             pub(crate) const fn only(self, facts: Self) -> Self { Self(self.0 & facts.0) }
+            #[allow(dead_code)]
+            pub(crate) const fn without(self, facts: Self) -> Self { Self(self.0 & !facts.0) }
             pub(crate) const fn and(self, facts: Self) -> Self { Self(self.0 | facts.0) }
         }
     };

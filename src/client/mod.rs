@@ -216,7 +216,7 @@ impl Connection {
             interim: 0,
             blank: 0,
             flags: 0,
-            usable: Span::OFF,
+            usable: UNUSED,
             left: u32::MAX,
             status: 0,
             verdict: None,
@@ -573,7 +573,10 @@ impl Connection {
 
     /// The oldest request is answered.
     fn finish_exchange(&mut self, now: Instant) {
-        let verdict = persistence::client(self.facts);
+        // What was decided about the connection in the meantime waits until all is answered.
+        let more = self.queue.len() > 1;
+        let facts = if more { self.facts.without(STICKY) } else { self.facts };
+        let verdict = persistence::client(facts);
         if self.facts.has(ClientFacts::close) {
             self.flags |= is::BEHIND_CLOSE;
         }
@@ -669,6 +672,9 @@ impl Connection {
         }
     }
 }
+
+/// How long a connection made ahead of its use is kept: servers close unused ones after 20 s or more.
+const UNUSED: Span = Span::secs(15);
 
 /// What counts as at once (S2.3): a turn of the driver's loop, and nothing against the second that a
 /// server names at least.

@@ -45,7 +45,12 @@ impl Connection {
             self.consumed = self.consumed.saturating_add(n as u64);
             match turn {
                 Again(_) => {}
-                Wait(_) => return Step::nothing(consumed),
+                Wait(_) => {
+                    let failed = self.failed.take();
+                    let offset = self.consumed;
+                    let event = failed.map(|kind| Event::Failed(Failure { kind, offset }));
+                    return Step { consumed, event };
+                }
                 Found(_, event) => return Step::found(consumed, event),
             }
         }

@@ -40,7 +40,7 @@ impl Connection {
                 c.discard_span(),
             ),
             row(Timer::WriteStall, !flushed, self.moved, c.write_stall),
-            row(Timer::Idle, idle && self.flags & is::USED != 0, self.since, self.idle_span()),
+            row(Timer::Idle, idle, self.since, self.idle_span()),
             row(
                 Timer::Lifetime,
                 self.rx != Rx::Tunnel && !self.facts.has(ClientFacts::lifetime),

@@ -284,7 +284,8 @@ impl Config {
         self.with(bit::PROXY_CONNECTION, on)
     }
 
-    /// The smallest receive buffer that can never be full while the machine wants to read.
+    /// The smallest receive buffer that can never be full while the machine wants to read, unless the
+    /// driver itself pauses it with a room of 0.
     #[must_use]
     pub const fn receive_buffer(&self) -> usize {
         let (head, trailers) = (self.max_head as usize, self.max_trailers as usize);

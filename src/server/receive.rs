@@ -44,7 +44,12 @@ impl Connection {
             self.consumed = self.consumed.saturating_add(n as u64);
             match turn {
                 Again(_) => {}
-                Wait(_) => return Step::nothing(consumed),
+                Wait(_) => {
+                    let failed = self.failed.take();
+                    let offset = self.consumed;
+                    let event = failed.map(|kind| Event::Failed(Failure { kind, offset }));
+                    return Step { consumed, event };
+                }
                 Found(_, event) => return Step::found(consumed, event),
             }
         }
@@ -321,13 +326,13 @@ impl Connection {
     /// Stops reading the present message. An answer of the machine's own becomes due where there is
     /// one to give and no response has begun.
     pub(super) fn refuse(&mut self, kind: Kind, reason: CloseReason) {
-        self.facts.set(ServerFacts::refused, reason == CloseReason::Refused);
         self.decide(reason);
         self.flags &= !is::EXPECT;
         self.enter(Rx::Sink { octets: 0 });
         if matches!(self.tx, Tx::Quiet | Tx::Owed) {
             match kind.status() {
                 Some(status) => {
+                    self.facts.set(ServerFacts::refused, true);
                     // S6.1: one that cannot be talked with is not waited for as long.
                     self.flags |= if matches!(status, 400 | 408) { is::ERRED } else { 0 };
                     self.tx = Tx::Own(status);

@@ -48,7 +48,7 @@ impl Connection {
                 }
             };
             self.enter(rx);
-            if self.tx == Tx::Done && matches!(self.rx, Rx::Sink { .. }) {
+            if self.tx != Tx::Owed && matches!(self.rx, Rx::Sink { .. }) {
                 self.decide(CloseReason::UnreadContent);
             }
         }
@@ -435,6 +435,8 @@ impl Connection {
             Tx::Sending(sending) => Ok(sending),
             Tx::Quiet | Tx::Done if self.flags & is::USED == 0 => Err(SendError::NotNow),
             Tx::Quiet | Tx::Done if self.aborted.is_some() => Err(SendError::NotNow),
+            // The machine has answered in the application's place.
+            Tx::Done if self.facts.has(ServerFacts::refused) => Err(SendError::NotNow),
             Tx::Quiet | Tx::Done if self.flags & is::HEAD != 0 => Ok(Outbound::Dropped),
             Tx::Quiet | Tx::Done => Ok(Outbound::Done),
             Tx::Owed | Tx::Own(_) | Tx::Tunnel => Err(SendError::NotNow),
