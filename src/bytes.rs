@@ -37,7 +37,7 @@ static CLASS: [u8; 256] = {
         if b.is_ascii_alphanumeric() || is_one_of(b, b"-._~!$&'()*+,;=") {
             c |= REG_NAME;
         }
-        if b > 0x20 && b != 0x7f {
+        if b > 0x20 && b != 0x7f && b != b'#' {
             c |= TARGET;
         }
         #[expect(clippy::indexing_slicing, reason = "bounded by the loop, and const")]
@@ -79,7 +79,8 @@ pub(crate) fn is_reg_name(b: u8) -> bool {
     class(b) & REG_NAME != 0
 }
 
-/// A character that a request target may hold: visible ASCII, and octets from 0x80 (S8.11).
+/// A character that a request target may hold: visible ASCII, and octets from 0x80 (S8.11). No `#`: a
+/// fragment is no part of a target, and servers that cut it off can be led past rules that do not.
 #[inline]
 pub(crate) fn is_target(b: u8) -> bool {
     class(b) & TARGET != 0
@@ -164,7 +165,13 @@ mod tests {
         let tchars: Vec<u8> = (0..=255).filter(|&b| is_tchar(b)).collect();
         assert_eq!(tchars.len(), 15 + 10 + 52);
         assert!(!is_tchar(b':') && !is_tchar(b' ') && !is_tchar(0x80) && !is_tchar(b'"'));
-        assert!(is_target(0x80) && is_target(b'#') && !is_target(b' ') && !is_target(0x7f));
+        assert!(
+            is_target(0x80)
+                && is_target(b'|')
+                && !is_target(b'#')
+                && !is_target(b' ')
+                && !is_target(0x7f)
+        );
         assert!(
             is_reg_name(b'~') && !is_reg_name(b'/') && !is_reg_name(b'@') && !is_reg_name(b'%')
         );

@@ -577,7 +577,8 @@ fn valid_target(method: &[u8], target: &[u8]) -> bool {
     }
     // Beyond the forms, any visible octet and any octet ≥ 0x80 passes: browsers send `|`, `{`, `"`
     // unescaped, and SEMANTICS lets even 0x80 pass. SP cannot occur here, HTAB can.
-    if target.iter().any(|b| *b <= b' ' || *b == 0x7f) {
+    // A fragment is no part of a target (RFC 9112 §3.2).
+    if target.iter().any(|b| *b <= b' ' || *b == 0x7f || *b == b'#') {
         return false;
     }
     if target == b"*" {
