@@ -31,7 +31,8 @@ use crate::time::{Instant, Span};
 /// What a client's connection received.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Event<'b> {
-    /// An interim response: 1xx, but not 101. Others follow for the same request.
+    /// An interim response: 1xx, but not 101. Others follow for the same request. A 100 that nobody
+    /// waits for is told like any other, and has no effect (S8.6).
     Interim(ResponseHead<'b>),
     /// A final response head, for the oldest request that is unanswered.
     Response(ResponseHead<'b>),

@@ -40,6 +40,7 @@ pub(crate) enum Op {
     At {
         at: Instant,
         late: bool,
+        back: bool,
     },
     Feed(Vec<u8>),
     FeedUp(Vec<u8>),
@@ -318,11 +319,11 @@ fn op(text: &str) -> Result<Op> {
     let rest = rest.trim();
     Ok(match verb {
         "at" => {
-            let (at, late) = match rest.strip_suffix(" late") {
-                Some(at) => (at, true),
-                None => (rest, false),
-            };
-            Op::At { at: instant(at)?, late }
+            let (at, how) = rest.split_once(' ').unwrap_or((rest, ""));
+            if !matches!(how, "" | "late" | "back") {
+                return Err(format!("not late or back: {how}"));
+            }
+            Op::At { at: instant(at)?, late: how == "late", back: how == "back" }
         }
         "<" => Op::Feed(unescape(rest)?),
         ">" => Op::Out(unescape(rest)?),
