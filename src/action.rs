@@ -15,10 +15,6 @@ pub struct Step<E> {
 }
 
 impl<E> Step<E> {
-    pub(crate) const fn nothing(consumed: usize) -> Self {
-        Self { consumed, event: None }
-    }
-
     pub(crate) const fn found(consumed: usize, event: E) -> Self {
         Self { consumed, event: Some(event) }
     }

@@ -77,7 +77,7 @@ def twice(names: list[str]) -> list[str]:
     return [name for name, count in collections.Counter(names).items() if count > 1]
 
 
-@check("fetch", "1000 GETs, the server closing at random", waits=True)
+@check("fetch", "1000 GETs, the server closing at random")
 def _(h):
     server, account = Closing(h, SEED), Account()
     # In a row, or with a pause, in which an idle connection can be closed and seen to be.
@@ -111,7 +111,7 @@ def _(h):
         yield f"idle connections closed: {how}", at_least(20), server.told("closed").count(how)
 
 
-@check("fetch", "300 POSTs, the server closing at random", waits=True)
+@check("fetch", "300 POSTs, the server closing at random")
 def _(h):
     server, account = Closing(h, SEED + 1), Account()
     file = next(h.fresh)

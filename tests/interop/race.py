@@ -85,7 +85,8 @@ def http_client(h, server, clients: int) -> Seen:
 
 
 def node(h, server, clients: int) -> Seen:
-    """node's http.Agent listens to its idle sockets and drops one at EOF. It honours `timeout` when
+    """node's http.Agent listens to its idle sockets and drops one at EOF, as soon as its event loop
+    comes to it; it does not look again before it sends. It honours `timeout` when
     it has a `timeout` of its own that is longer, and closes a second before it. It never retries:
     an ECONNRESET reaches the caller.
     """
@@ -171,8 +172,9 @@ def ab(h, server, pauses: list[float], clients: int = 4) -> Seen:
     process = h.spawn(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     time.sleep(0.1)
     for pause in pauses:
+        end = time.monotonic() + pause
         process.send_signal(signal.SIGSTOP)
-        time.sleep(pause)
+        time.sleep(end - time.monotonic())
         process.send_signal(signal.SIGCONT)
         time.sleep(0.02)
     stdout, stderr = process.communicate(timeout=15)

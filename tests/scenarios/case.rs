@@ -50,6 +50,8 @@ pub(crate) enum Op {
     Expire,
     Room(usize),
     Hold,
+    /// Whether `emit` is not called.
+    Mute(bool),
     Transmit(u64),
     Release,
     Do(Call),
@@ -336,6 +338,8 @@ fn op(text: &str) -> Result<Op> {
         "expire" => Op::Expire,
         "room" => Op::Room(if rest == "all" { usize::MAX } else { number(rest)? }),
         "hold" => Op::Hold,
+        "mute" => Op::Mute(true),
+        "unmute" => Op::Mute(false),
         "release" => Op::Release,
         "transmit" => Op::Transmit(number(rest)?),
         "do" => Op::Do(call(rest)?),

@@ -80,6 +80,7 @@ pub(crate) struct Driver<'c> {
     /// Content that may still be delivered.
     room: usize,
     held: bool,
+    mute: bool,
     owed: u64,
     /// Events and output not yet expected by the script.
     events: std::collections::VecDeque<Ev>,
@@ -119,6 +120,7 @@ impl<'c> Driver<'c> {
             unread: Vec::new(),
             room: usize::MAX,
             held: false,
+            mute: false,
             owed: 0,
             events: std::collections::VecDeque::new(),
             out: Vec::new(),
@@ -221,6 +223,10 @@ impl<'c> Driver<'c> {
                 self.pump()?;
             }
             Op::Hold => self.held = true,
+            Op::Mute(on) => {
+                self.mute = *on;
+                self.pump()?;
+            }
             Op::Release => {
                 self.held = false;
                 self.transmit(self.owed);
@@ -371,7 +377,7 @@ impl<'c> Driver<'c> {
     fn pump(&mut self) -> Outcome {
         for _ in 0..100_000 {
             let mut moved = self.receive()?;
-            if self.conn.wants().emit {
+            if self.conn.wants().emit && !self.mute {
                 let now = self.now;
                 let written = self.write(
                     |conn, out| match conn {

@@ -1,0 +1,224 @@
+//! What the properties (`tests/properties.rs`) and the fuzz targets (`fuzz/`) have in common: operation
+//! lists against one machine, two machines on a pipe, cuts, and what is encoded read back.
+//!
+//! Every operation is decoded from six octets ([`Seed`]). So a list shrinks by whole operations, and a
+//! fuzzer's input is a list too. Nothing here knows the inside of the machines.
+#![allow(
+    dead_code,
+    unreachable_pub,
+    missing_docs,
+    missing_debug_implementations,
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::string_slice,
+    clippy::missing_panics_doc,
+    clippy::must_use_candidate
+)]
+
+pub mod client_ops;
+pub mod codec;
+pub mod fuzz;
+pub mod pair;
+pub mod server_ops;
+pub mod split;
+
+use keepalive::{Content, Instant};
+
+/// One operation.
+pub type Seed = [u8; 6];
+
+/// The operations in a fuzzer's input.
+pub fn seeds(data: &[u8]) -> Vec<Seed> {
+    data.chunks_exact(6).take(120).map(|c| c.try_into().unwrap()).collect()
+}
+
+/// Octets that could be part of what a peer sends, whole, cut short, or of no use.
+pub fn piece(pieces: &[&[u8]], seed: Seed) -> Vec<u8> {
+    let [_, which, how, a, b, c] = seed;
+    let whole = pieces[usize::from(which) % pieces.len()];
+    match how {
+        0..8 => vec![a, b, c],
+        8..16 => whole[..usize::from(a).min(whole.len())].to_vec(),
+        16..24 => whole[usize::from(a).min(whole.len())..].to_vec(),
+        24..32 => {
+            let mut mutated = whole.to_vec();
+            let at = usize::from(a) % mutated.len().max(1);
+            if let Some(octet) = mutated.get_mut(at) {
+                *octet = b;
+            }
+            mutated
+        }
+        32 => vec![b'a'; usize::from(a) * usize::from(b)],
+        _ => whole.to_vec(),
+    }
+}
+
+/// Output space: often plenty, often almost none.
+pub fn room(b: u8) -> usize {
+    match b {
+        0..64 => usize::from(b),
+        64..128 => usize::from(b) * 2,
+        _ => 4096,
+    }
+}
+
+/// Space for content: none, little, or all.
+pub fn content_room(b: u8) -> usize {
+    match b {
+        0..48 => 0,
+        48..96 => usize::from(b) - 47,
+        _ => usize::MAX,
+    }
+}
+
+pub fn declared(kind: u8, len: u8) -> Content {
+    match kind % 4 {
+        0 => Content::None,
+        1 => Content::Length(u64::from(len)),
+        2 => Content::Length([0, 1, 5, 1 << 33, i64::MAX as u64][usize::from(len) % 5]),
+        _ => Content::Unknown,
+    }
+}
+
+/// A span of time: nothing, something, or longer than any timer.
+pub fn span(a: u8, b: u8) -> u64 {
+    const SECOND: u64 = 1_000_000;
+    match a % 6 {
+        0 => 0,
+        1 => u64::from(b),
+        2 => u64::from(b) * 1_000,
+        3 => u64::from(b) * SECOND,
+        4 => u64::from(b) * 60 * SECOND,
+        _ => 86_400 * SECOND * u64::from(b),
+    }
+}
+
+pub fn at(us: u64) -> Instant {
+    Instant::from_micros(us)
+}
+
+/// Field lines that a caller might give, and some that must be refused.
+pub const FIELDS: &[&[(&str, &str)]] = &[
+    &[],
+    &[],
+    &[("X-A", "b")],
+    &[("Connection", "close")],
+    &[("Connection", "foo, keep-alive")],
+    &[("Connection", "Close , bar"), ("Connection", "keep-alive")],
+    &[("Keep-Alive", "timeout=9")],
+    &[("Content-Length", "5")],
+    &[("Transfer-Encoding", "chunked")],
+    &[("Upgrade", "x")],
+    &[("Upgrade", "y, x")],
+    &[("Upgrade", "x, y, z, w")],
+    &[("Upgrade", "q, x, r")],
+    &[("A", "b\r\nc: d")],
+    &[("A:", "b")],
+    &[("", "b")],
+    &[("A", "b\0")],
+    &[("Trailer", "T")],
+    &[("Proxy-Connection", "close")],
+    &[("Connection", "upgrade"), ("Upgrade", "y")],
+    &[("Connection", "a b")],
+    &[("TE", "trailers")],
+    &[("Expect", "100-continue")],
+    &[("Date", "x"), ("Server", " y ")],
+];
+
+pub const REQUESTS: &[&[u8]] = &[
+    b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET /k HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+    b"GET / HTTP/1.0\r\n\r\n",
+    b"GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    b"GET / HTTP/1.0\r\nConnection: keep-alive\r\nVia: 1.0 x\r\n\r\n",
+    b"HEAD / HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"HEAD / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n",
+    b"POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n",
+    b"POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n0123456789",
+    b"POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 10\r\n\r\n01234",
+    b"POST /p HTTP/1.0\r\nConnection: keep-alive\r\nContent-Length: 3\r\n\r\n",
+    b"POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 0\r\n\r\n",
+    b"POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 999999\r\n\r\n",
+    b"POST /p HTTP/1.1\r\nHost: a\r\nContent-Length: 9223372036854775807\r\n\r\n",
+    b"POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\n\r\n",
+    b"POST /p HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\nContent-Length: 3\r\n\r\n",
+    b"POST /p HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+    b"POST /p HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"POST /p HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 999999\r\n\r\n",
+    b"POST /p HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 3\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+    b"GET /u HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x, y\r\n\r\n",
+    b"GET /u HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x, y, z, w\r\n\r\n",
+    b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\n",
+    b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\nraw octets",
+    b"OPTIONS * HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"GET http://b/x HTTP/1.1\r\nHost: a\r\n\r\n",
+    b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n",
+    b"GET / HTTP/1.1\r\n\r\n",
+    b"GET / HTTP/1.1\r\n",
+    b"Host: a\r\n",
+    b"X: y\r\n",
+    b"\r\n",
+    b"\r\n\r\n",
+    b"\r",
+    b"\n",
+    b"abc",
+    b"0123456789",
+    b"3\r\nabc\r\n",
+    b"a;e=\"1\"\r\n0123456789\r\n",
+    b"5\r\nab",
+    b"0\r\n",
+    b"0\r\n\r\n",
+    b"0\r\nT: 1\r\nContent-Length: 9\r\n\r\n",
+    b"g\r\n",
+    b"fffffffffffffffff\r\n",
+    b"Expect: 100-continue\r\n",
+    b"Content-Length: 3\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+];
+
+pub const RESPONSES: &[&[u8]] = &[
+    b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\nabc",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nContent-Length: 9999999\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nabc\r\n0\r\nT: 1\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: 1\r\n\r\nx",
+    b"HTTP/1.0 200 OK\r\nContent-Length: 1\r\n\r\nx",
+    b"HTTP/1.0 200 OK\r\nConnection: keep-alive\r\nContent-Length: 1\r\n\r\nx",
+    b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nKeep-Alive: timeout=5, max=2\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nConnection: keep-alive\r\nKeep-Alive: timeout=1\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\nKeep-Alive: timeout=0\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 204 No Content\r\n\r\n",
+    b"HTTP/1.1 204 No Content\r\n\r\n",
+    b"HTTP/1.1 304 Not Modified\r\nContent-Length: 7\r\n\r\n",
+    b"HTTP/1.1 100 Continue\r\n\r\n",
+    b"HTTP/1.1 103 Early Hints\r\nConnection: close\r\n\r\n",
+    b"HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n",
+    b"HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: q, x, r\r\n\r\nraw",
+    b"HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 408 R\r\n\r\n",
+    b"HTTP/1.1 413 Content Too Large\r\nConnection: close\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 417 E\r\nContent-Length: 0\r\n\r\n",
+    b"HTTP/1.1 200\r\n\r\n",
+    b"HTTP/1.1 099 x\r\n\r\n",
+    b"HTTP/1.1 200 OK\r\n",
+    b"Content-Length: 3\r\n",
+    b"X: a\r\n b\r\n",
+    b"X: a\n",
+    b"\r\n",
+    b"\r",
+    b"\n",
+    b"abc",
+    b"3\r\nabc\r\n",
+    b"5 \r\nab",
+    b"0\r\n\r\n",
+    b"HTTP/1.1 2",
+];

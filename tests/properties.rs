@@ -1,0 +1,420 @@
+//! Properties: whatever the peer, the application and the clock do, in whatever order, the contract
+//! holds.
+//!
+//! The bodies are in `tests/common`; the fuzz targets (`fuzz/`) have the same. What they found once is
+//! kept at the end, as the calls that showed it.
+
+mod common;
+
+use common::codec::{self, Source};
+use common::{REQUESTS, RESPONSES, Seed, client_ops, pair, server_ops, split};
+use keepalive::client::{self, Reuse};
+use keepalive::{
+    CloseReason, Content, Deadline, End, Instant, Io, Lost, NO_FIELDS, Persistence, Retire,
+    SendError, Timer, Verdict, server,
+};
+use proptest::prelude::*;
+
+fn cases(cases: u32) -> ProptestConfig {
+    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+}
+
+fn operations<T: std::fmt::Debug>(op: fn(Seed) -> T) -> impl Strategy<Value = Vec<T>> {
+    proptest::collection::vec(any::<Seed>().prop_map(op), 0..40)
+}
+
+/// Octets out of pieces that are whole, and then changed a little.
+fn nearly(pieces: &'static [&'static [u8]]) -> impl Strategy<Value = Vec<u8>> {
+    let piece = prop_oneof![
+        12 => proptest::sample::select(pieces).prop_map(<[u8]>::to_vec),
+        1 => proptest::collection::vec(any::<u8>(), 1..4),
+    ];
+    let change = proptest::option::weighted(0.3, (any::<prop::sample::Index>(), any::<u8>()));
+    (proptest::collection::vec(piece, 0..8), change).prop_map(|(pieces, change)| {
+        let mut all = pieces.concat();
+        if let Some((index, octet)) = change
+            && !all.is_empty()
+        {
+            let at = index.index(all.len());
+            all[at] = octet;
+        }
+        all
+    })
+}
+
+const REQUEST_LINES: &[&[u8]] = &[
+    b"GET / HTTP/1.1\r\n",
+    b"CONNECT a:1 HTTP/1.1\r\n",
+    b"GET http://a/ HTTP/1.0\r\n",
+    b"Host: a\r\n",
+    b"Host: [::1]:80\r\n",
+    b"Content-Length: 5\r\n",
+    b"Content-Length: 5, 5\r\n",
+    b"Transfer-Encoding: gzip, chunked\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"Connection: a, close, upgrade\r\n",
+    b"Upgrade: x, y/1\r\n",
+    b"Expect: 100-continue\r\n",
+    b"X:\ty \r\n",
+    b"X\r\n",
+    b"\r\n",
+    b"\r\n",
+    b"\r\n\r\n",
+];
+const RESPONSE_LINES: &[&[u8]] = &[
+    b"HTTP/1.1 200 OK\r\n",
+    b"HTTP/1.1 204\r\n",
+    b"HTTP/1.0 999 \r\n",
+    b"Content-Length: 5, 5\r\n",
+    b"Transfer-Encoding: chunked\r\n",
+    b"Keep-Alive: timeout=5, max=3\r\n",
+    b"X:\ty \r\n",
+    b" fold\r\n",
+    b"\r\n",
+    b"\r\n",
+    b"\r\n\r\n",
+];
+const CHUNKS: &[&[u8]] = &[
+    b"3\r\nabc\r\n",
+    b"A\r\n0123456789\r\n",
+    b"1;a=\"b\r\n",
+    b"01 ;e\r\nx\r\n",
+    b"1 \r\nx\r\n",
+    b"0\r\n",
+    b"0\r\n\r\n",
+    b"0;last\r\nT: 1\r\n\r\n",
+    b"T: 1\r\n",
+    b"\r\n",
+    b"ffffffffffffffff",
+    b"7fffffffffffffff\r\n",
+];
+
+proptest! {
+    #![proptest_config(cases(4_000))]
+
+    #[test]
+    fn a_server_keeps_its_contract(head in any::<Seed>(), ops in operations(server_ops::op)) {
+        server_ops::run(head, &ops);
+    }
+
+    #[test]
+    fn a_client_keeps_its_contract(head in any::<Seed>(), ops in operations(client_ops::op)) {
+        client_ops::run(head, &ops);
+    }
+
+    #[test]
+    fn cuts_of_input_and_output_change_nothing(
+        head in any::<Seed>(),
+        seeds in proptest::collection::vec(any::<Seed>(), 0..10),
+        cuts in any::<[u8; 18]>(),
+    ) {
+        split::run(head, &seeds, &split::Cuts::of(&mut Source::new(&cuts)));
+    }
+
+    #[test]
+    fn what_is_written_is_read_back_and_nothing_else_is_written(
+        data in proptest::collection::vec(any::<u8>(), 0..200),
+    ) {
+        codec::encode_decode(&data);
+    }
+
+    #[test]
+    fn request_heads_are_read_or_refused(bytes in prop_oneof![nearly(REQUEST_LINES), nearly(REQUESTS)]) {
+        codec::request_head(&bytes);
+    }
+
+    #[test]
+    fn response_heads_are_read_or_refused(
+        bytes in prop_oneof![nearly(RESPONSE_LINES), nearly(RESPONSES)],
+    ) {
+        codec::response_head(&bytes);
+    }
+
+    #[test]
+    fn chunked_content_is_read_or_refused(cuts in any::<[u8; 2]>(), body in nearly(CHUNKS)) {
+        codec::chunked(&[&cuts[..], &body].concat());
+    }
+}
+
+proptest! {
+    #![proptest_config(cases(600))]
+
+    #[test]
+    fn two_ends_on_a_pipe_answer_request_n_with_response_n(
+        data in proptest::collection::vec(any::<u8>(), 8..130),
+    ) {
+        pair::run(&pair::script(&data));
+    }
+}
+
+// ---- found once ----
+
+const ZERO: Instant = Instant::from_micros(0);
+
+fn serving(head: &[u8]) -> server::Connection {
+    let mut conn = server::Connection::new(&server::Config::origin(), ZERO);
+    let step = conn.receive(ZERO, head, usize::MAX);
+    assert!(matches!(step.event, Some(server::Event::Request(_))));
+    conn
+}
+
+fn asking(method: &str, target: &str, content: Content) -> client::Connection {
+    let mut conn = client::Connection::new(&client::Config::direct(), ZERO);
+    let mut out = [0; 200];
+    let started = conn.request(ZERO, method, target, [("Host", "a")], content, &mut out).unwrap();
+    conn.transmitted(ZERO, started.written as u64);
+    conn
+}
+
+fn receive_all(conn: &mut client::Connection, mut bytes: &[u8]) {
+    loop {
+        let step = conn.receive(ZERO, bytes, usize::MAX);
+        bytes = &bytes[step.consumed..];
+        if step.event.is_none() {
+            return;
+        }
+    }
+}
+
+fn timer(deadline: Option<Deadline>) -> Option<Timer> {
+    deadline.map(|d| d.timer)
+}
+
+#[test]
+fn transmitted_octets_of_a_huge_upload_are_known_to_be_transmitted() {
+    let mut conn = asking("POST", "/", Content::Length(10 << 30));
+    assert_eq!(conn.frame(ZERO, 10 << 30).unwrap().total(), 10 << 30);
+    conn.transmitted(ZERO, 1 << 30);
+    assert_eq!(conn.retry(0).unwrap().verdict, Verdict::No);
+    let step = conn.receive(ZERO, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n", usize::MAX);
+    assert!(matches!(step.event, Some(client::Event::Response(_))), "{step:?}");
+}
+
+#[test]
+fn a_pause_ends_with_the_content_that_is_skipped() {
+    let mut conn = asking("GET", "/", Content::None);
+    conn.receive(ZERO, b"HTTP/1.1 200 OK\r\nContent-Length: 3\r\n\r\n", usize::MAX);
+    conn.receive(ZERO, b"abc", 0);
+    conn.skip_content(ZERO);
+    receive_all(&mut conn, b"abc");
+    assert!(matches!(conn.checkout(ZERO, Io::Nothing, b""), Reuse::Ready { .. }));
+    let mut out = [0; 200];
+    let n = conn.request(ZERO, "GET", "/", [("Host", "a")], Content::None, &mut out).unwrap();
+    conn.transmitted(ZERO, n.written as u64);
+    assert_eq!(timer(conn.deadline()), Some(Timer::HeadWait));
+
+    let mut conn = serving(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\n");
+    conn.read_content(ZERO);
+    conn.receive(ZERO, b"ab", 0);
+    conn.skip_content(ZERO);
+    conn.receive(ZERO, b"ab", 0);
+    let mut out = [0; 200];
+    let n = conn.reply(ZERO, 200, NO_FIELDS, b"", &mut out).unwrap();
+    conn.transmitted(ZERO, n as u64);
+    assert_eq!(timer(conn.deadline()), Some(Timer::MinRate));
+}
+
+#[test]
+fn an_immediate_request_is_possible_at_once() {
+    let mut conn = asking("GET", "/", Content::None);
+    let head = b"HTTP/1.1 204 N\r\nConnection: keep-alive\r\nKeep-Alive: timeout=1\r\n\r\n";
+    receive_all(&mut conn, head);
+    assert_eq!(conn.reuse(ZERO), Reuse::ImmediateOnly);
+    assert_eq!(conn.checkout(ZERO, Io::Nothing, b""), Reuse::ImmediateOnly);
+}
+
+#[test]
+fn after_a_failed_write_the_response_is_waited_for_and_no_writing() {
+    let mut conn = client::Connection::new(&client::Config::direct(), ZERO);
+    let mut out = [0; 200];
+    let n = conn.request(ZERO, "GET", "/", [("Host", "a")], Content::None, &mut out).unwrap();
+    conn.transmitted(ZERO, n.written as u64 - 1);
+    conn.lost(ZERO, Lost::Write);
+    assert_eq!(timer(conn.deadline()), Some(Timer::HeadWait));
+}
+
+#[test]
+fn a_tunnel_cannot_be_skipped() {
+    let mut conn = asking("CONNECT", "a:1", Content::None);
+    conn.receive(ZERO, b"HTTP/1.1 200 OK\r\n\r\n", usize::MAX);
+    conn.skip_content(ZERO);
+    receive_all(&mut conn, b"");
+    assert_eq!(conn.wants().end, Some(End::Tunnel));
+}
+
+#[test]
+fn skipped_content_beyond_the_budget_is_reason_enough() {
+    for head in [
+        &b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 999999\r\n\r\n"[..],
+        b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n",
+    ] {
+        let mut conn = serving(head);
+        conn.skip_content(ZERO);
+        conn.check_invariants();
+        assert!(!conn.persistence().persists());
+    }
+}
+
+#[test]
+fn each_of_many_offered_protocols_may_be_chosen_and_no_other() {
+    let offer = |list: &str| {
+        let head =
+            format!("GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: {list}\r\n\r\n");
+        let mut conn = serving(head.as_bytes());
+        conn.receive(ZERO, b"", usize::MAX);
+        conn
+    };
+    let choose = |mut conn: server::Connection, chosen: &str| {
+        conn.respond(ZERO, 101, [("Upgrade", chosen)], Content::None, &mut [0; 200]).is_ok()
+    };
+    for chosen in ["a", "b", "c", "d", "e"] {
+        assert!(choose(offer("a, b, c, d, e"), chosen), "{chosen}");
+    }
+    assert!(choose(offer("a, b"), "b"));
+    assert!(!choose(offer("a, b"), "x, b, y"));
+    assert!(!choose(offer("a, b"), "a, b, y"));
+}
+
+#[test]
+fn short_tells_what_is_needed() {
+    let mut conn = serving(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+    let (content, mut out) = ([b'x'; 100], [0; 400]);
+    let short = conn.reply(ZERO, 200, NO_FIELDS, &content, &mut out[..5]);
+    let Err(SendError::Short { needed }) = short else { panic!("{short:?}") };
+    assert_eq!(conn.reply(ZERO, 200, NO_FIELDS, &content, &mut out[..needed]), Ok(needed));
+}
+
+#[test]
+fn nothing_that_went_past_changes_nothing() {
+    let mut conn =
+        serving(b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    conn.read_content(ZERO);
+    conn.bypassed(ZERO, 0);
+    assert!(conn.wants().emit);
+}
+
+#[test]
+fn a_look_at_a_busy_connection_uses_nothing_up() {
+    let mut conn = asking("POST", "/", Content::Length(5));
+    receive_all(&mut conn, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    for _ in 0..9 {
+        assert_eq!(conn.checkout(ZERO, Io::Nothing, b"\r\n"), Reuse::Busy);
+    }
+    conn.send(ZERO, b"hello", &mut [0; 9]).unwrap();
+    conn.transmitted(ZERO, 5);
+    assert!(matches!(conn.checkout(ZERO, Io::Nothing, b"\r\n"), Reuse::Ready { .. }));
+}
+
+#[test]
+fn the_end_is_final() {
+    let mut conn = server::Connection::new(&server::Config::origin(), ZERO);
+    conn.received_eof(ZERO);
+    conn.receive(ZERO, b"", 1);
+    let end = conn.wants().end;
+    conn.lost(ZERO, Lost::Reset);
+    assert_eq!(conn.wants().end, end);
+
+    let mut conn = server::Connection::new(&server::Config::origin(), ZERO);
+    conn.retire(ZERO, Retire::Drain);
+    let end = conn.wants().end;
+    conn.expire(Instant::from_millis(100_000));
+    assert!(end.is_some() && conn.wants().end == end);
+
+    let mut conn = serving(b"CONNECT a:1 HTTP/1.1\r\nHost: a\r\n\r\n");
+    conn.receive(ZERO, b"", 1);
+    let n = conn.reply(ZERO, 200, NO_FIELDS, b"", &mut [0; 99]).unwrap();
+    conn.transmitted(ZERO, n as u64);
+    conn.receive(ZERO, b"", 1);
+    conn.lost(ZERO, Lost::Reset);
+    assert_eq!(conn.wants().end, Some(End::Tunnel));
+}
+
+#[test]
+fn nothing_is_written_behind_the_end() {
+    let mut conn = asking("PUT", "/", Content::Length(100));
+    receive_all(&mut conn, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\nsurplus");
+    assert!(matches!(conn.wants().end, Some(End::Close(_))));
+    assert_eq!(conn.send(ZERO, b"x", &mut [0; 9]), Err(SendError::NotNow));
+}
+
+#[test]
+fn what_was_never_transmitted_is_safe_to_send_again_after_an_abort_too() {
+    let mut conn = client::Connection::new(&client::Config::direct(), ZERO);
+    conn.request(ZERO, "POST", "/", [("Host", "a")], Content::None, &mut [0; 200]).unwrap();
+    conn.abort(ZERO);
+    assert_eq!(conn.retry(0).unwrap().verdict, Verdict::Safe);
+}
+
+#[test]
+fn an_aborted_connection_with_buffers_has_no_output() {
+    let config = server::Config::origin();
+    let mut http = keepalive::buffered::Server::new(&config, ZERO, vec![0; 32768], vec![0; 999]);
+    let bytes = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+    http.space().unwrap()[..bytes.len()].copy_from_slice(bytes);
+    http.received(ZERO, Io::Done(bytes.len()));
+    let (event, mut out) = http.next(ZERO, usize::MAX);
+    assert!(event.is_some());
+    out.reply(200, NO_FIELDS, b"x").unwrap();
+    http.received(ZERO, Io::Lost(Lost::Reset));
+    assert!(http.output().is_empty());
+}
+
+#[test]
+fn a_failure_behind_skipped_content_is_told_at_once() {
+    let config = client::Config::direct().pipeline(true);
+    let mut conn = client::Connection::new(&config, ZERO);
+    let mut out = [0; 200];
+    for head in [&b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"[..], b""] {
+        let n = conn.request(ZERO, "GET", "/", [("Host", "a")], Content::None, &mut out).unwrap();
+        conn.transmitted(ZERO, n.written as u64);
+        conn.receive(ZERO, head, usize::MAX);
+    }
+    conn.skip_content(ZERO);
+    conn.received_eof(ZERO);
+    let step = conn.receive(ZERO, b"", usize::MAX);
+    assert!(matches!(step.event, Some(client::Event::Failed(_))), "{step:?}");
+}
+
+#[test]
+fn skipping_while_the_response_is_under_way_decides() {
+    let mut conn = serving(b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9999999\r\n\r\n");
+    conn.read_content(ZERO);
+    let mut out = [0; 200];
+    let n = conn.respond(ZERO, 200, NO_FIELDS, Content::Unknown, &mut out).unwrap().written;
+    conn.skip_content(ZERO);
+    let m = conn.finish(ZERO, NO_FIELDS, &mut out).unwrap();
+    conn.transmitted(ZERO, (n + m) as u64);
+    conn.retire(ZERO, Retire::Pressure);
+    conn.write_closed(ZERO);
+    conn.received_eof(ZERO);
+    assert_eq!(conn.wants().end, Some(End::Close(CloseReason::UnreadContent)));
+    assert_eq!(conn.persistence(), Persistence::Close(CloseReason::UnreadContent));
+}
+
+/// The seeds of the fuzzer, one by one.
+#[test]
+fn the_seeds_of_the_fuzzer_hold() {
+    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
+    // A packaged crate has none.
+    let Ok(targets) = std::fs::read_dir(corpus) else { return };
+    for target in targets.map(|t| t.unwrap().path()) {
+        let run = match target.file_name().unwrap().to_str().unwrap() {
+            "request_head" => codec::request_head,
+            "response_head" => codec::response_head,
+            "chunked" => codec::chunked,
+            "server_ops" => common::fuzz::server_ops,
+            "client_ops" => common::fuzz::client_ops,
+            "pair" => common::fuzz::pair,
+            "split" => common::fuzz::split,
+            "encode_decode" => codec::encode_decode,
+            other => panic!("a corpus without a target: {other}"),
+        };
+        for seed in std::fs::read_dir(&target).unwrap().map(|s| s.unwrap().path()) {
+            let name = seed.file_name().unwrap().to_string_lossy().into_owned();
+            if name.starts_with("seed-") {
+                println!("{}/{name}", target.display());
+                run(&std::fs::read(&seed).unwrap());
+            }
+        }
+    }
+}
