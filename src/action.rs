@@ -33,8 +33,8 @@ pub struct Wants {
     pub head: bool,
     /// The application's content: some may be sent now.
     pub content: bool,
-    /// How the connection ends, once everything written was transmitted ([`End::Abort`] at once).
-    /// It is final, and repeated until it is done.
+    /// How the connection ends: a server's once everything written was transmitted, a client's and
+    /// [`End::Abort`] at once. It is final, and repeated until it is done.
     pub end: Option<End>,
 }
 
@@ -44,7 +44,9 @@ pub enum End {
     /// Close the sending side (on TLS: send close_notify), then call `write_closed`, and go on
     /// reading: the machine lingers, so that the peer can read all before a reset reaches it.
     ShutdownWrite,
-    /// Close.
+    /// Close. A server's output is all transmitted then; of a client's nothing more must be sent, for
+    /// what was not sent is judged as safe to repeat. (A write that is already under way is reported
+    /// as ever, before a verdict is asked for.)
     Close(CloseReason),
     /// Close so that the peer notices: with a reset where that is possible (S6.4).
     Abort(CloseReason),

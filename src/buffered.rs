@@ -167,11 +167,11 @@ macro_rules! common {
                 }
             }
 
-            /// What is to be written: nothing on a connection that is to be aborted.
+            /// What is to be written: nothing on a connection that is to be closed or aborted.
             #[must_use]
             pub fn output(&self) -> &[u8] {
                 match self.conn.wants().end {
-                    Some(End::Abort(_)) => b"",
+                    Some(End::Close(_) | End::Abort(_)) => b"",
                     _ => self.tx.unread(),
                 }
             }

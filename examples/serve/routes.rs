@@ -151,6 +151,7 @@ fn status(code: u16, out: &mut Out<'_>) -> Result<(), SendError> {
     let text = format!("This is a {code}.\n");
     out.reply(code, [TEXT], text.as_bytes())
         .or_else(|_| out.reply(code, NO_FIELDS, b""))
+        .or_else(|_| out.reply(code, [TEXT, ("Upgrade", "echo")], text.as_bytes()))
         .or_else(|_| out.reply(400, [TEXT], b"This status is not for a response.\n"))
 }
 
