@@ -100,7 +100,9 @@ fn explore(cfg: &Setting) -> Found {
             path.push(Frame { state: number, by: Some(action), todo: Action::ALL, moved: false });
             found.longest = found.longest.max(path.len());
         } else if on_path[number as usize] {
-            attempt(&path, cfg, || panic!("a cycle by {action:?}: {:?}", met.states[number as usize]));
+            attempt(&path, cfg, || {
+                panic!("a cycle by {action:?}: {:?}", met.states[number as usize])
+            });
         }
     }
     found.states = met.states.len();
@@ -114,9 +116,13 @@ fn attempt<T>(path: &[Frame], cfg: &Setting, what: impl FnOnce() -> T) -> T {
         fn drop(&mut self) {
             if std::thread::panicking() {
                 let by: Vec<_> = self.0.iter().filter_map(|f| f.by).collect();
-                println!("{:?}\nafter {by:?}, trying {:?}", self.1, self.0.last().and_then(|f| {
-                    Action::ALL.get(Action::ALL.len() - f.todo.len() - 1)
-                }));
+                println!(
+                    "{:?}\nafter {by:?}, trying {:?}",
+                    self.1,
+                    self.0
+                        .last()
+                        .and_then(|f| { Action::ALL.get(Action::ALL.len() - f.todo.len() - 1) })
+                );
             }
         }
     }
@@ -183,7 +189,11 @@ fn whatever_happens_each_exchange_ends() {
     let start = Instant::now();
     let mut all = Found::default();
     let settings = settings(depth);
+    let only = std::env::var("ONLY").ok();
     for cfg in &settings {
+        if only.as_ref().is_some_and(|only| !format!("{cfg:?}").contains(only.as_str())) {
+            continue;
+        }
         let found = explore(cfg);
         println!(
             "{:>8} states, {:>8} steps, {:>6} ends, {:>3} long: up {:?}, down {:?}{}{}{}{}{} {:?}",

@@ -195,8 +195,8 @@ class Harness:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in self.started:
-            self.stop(process)
+        while self.started:  # threads of checks may be taking from it too
+            self.stop(self.started.pop())
         shutil.rmtree(self.temporary, ignore_errors=True)
 
     # Each child leads a process group of its own, so that its children end with it.

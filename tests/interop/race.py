@@ -234,8 +234,9 @@ def _(h):
         "wrk": (wrk, traced, 20),
         "ab": (ab, plain, [1.9] * 10),
     })
-    # Two pauses in three are longer than 2 s. Without this, a server that keeps connections for ever
-    # would pass. More of them are no harm, a client was late; nor are a few less, an answer was.
+    # Two pauses in three are longer than 2 s. Without this, a server that keeps connections for
+    # ever would pass. More of them are no harm, a client was late; nor are a few less, an answer
+    # was.
     for name in ("node", "http.client", "curl"):
         told = seen[name]
         yield f"{name}: connections made anew", at_least(told.pauses // 2), told.reopened

@@ -182,7 +182,9 @@ impl Client {
     fn close_half(&mut self, now: u64, link: &mut Link, sh: &Shared) {
         let done = self.upload.is_none() && self.port.tx.is_empty();
         if self.half_close && done && self.flights.len() == 1 && self.port.m.untransmitted() == 0 {
-            say!(sh, now, "client {}: half-close", self.name);
+            if self.port.m.persistence().persists() {
+                say!(sh, now, "client {}: half-close", self.name);
+            }
             link.shutdown(now, 0);
             self.retire(now);
         }

@@ -199,6 +199,7 @@ pub fn job(seed: u64, id: u32, w: &Weather, clock: &mut u64) -> Job {
     // S1.3-14: content still wanted when the response is over closes the connection unannounced.
     let unsure = up == Content::Unknown || up_len > w.discard;
     let early = matches!(reading, Reading::Early(_));
+    let early = early || reading == Reading::Echo && method == "HEAD";
     if w.calm && unsure && (early || w.relay && reading != Reading::Echo) {
         reading = Reading::All;
     }

@@ -127,7 +127,7 @@ impl<M: Machine> Port<M> {
                 );
             }
         }
-        if !self.unwritable && !matches!(self.m.wants().end, Some(End::Abort(_))) {
+        if !self.unwritable && !self.is_mute() {
             assert_eq!(self.m.untransmitted(), self.tx.len() as u64, "octets owed: {:?}", self.m);
         }
     }
@@ -187,11 +187,21 @@ impl<M: Machine> Port<M> {
         true
     }
 
+    /// Nothing is sent any more: not before an abort, and not by a client whose connection is over,
+    /// since what it calls unsent must stay so (S5).
+    fn is_mute(&self) -> bool {
+        match self.m.wants().end {
+            Some(End::Abort(_)) => true,
+            Some(End::Close(_)) => self.side == 0,
+            _ => false,
+        }
+    }
+
     pub fn write(&mut self, now: u64, link: &mut Link, rng: &mut Rng) -> bool {
         if self.ended.is_some() {
             return false;
         }
-        if matches!(self.m.wants().end, Some(End::Abort(_))) {
+        if self.is_mute() {
             self.tx.clear();
         }
         if self.tx.is_empty() {

@@ -1,0 +1,5 @@
+#![no_main]
+
+use keepalive_fuzz::common::fuzz;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| fuzz::client_ops(data));

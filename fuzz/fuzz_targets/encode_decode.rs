@@ -1,0 +1,5 @@
+#![no_main]
+
+use keepalive_fuzz::common::codec;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| codec::encode_decode(data));
