@@ -307,6 +307,9 @@ impl Connection {
     }
 
     /// Retires the connection: it closes as soon as nobody is hurt. Later calls may add reasons.
+    ///
+    /// Call it behind the receive loop, so that no request is left in a buffer of the driver's. One
+    /// that was never used closes at once (S6.6): give one just accepted the time to say something.
     pub fn retire(&mut self, now: Instant, why: Retire) {
         match why {
             Retire::Application => self.facts.set(ServerFacts::application, true),

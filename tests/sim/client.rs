@@ -181,7 +181,7 @@ impl Client {
     /// The client has nothing more to say, and says so to the network only.
     fn close_half(&mut self, now: u64, link: &mut Link, sh: &Shared) {
         let done = self.upload.is_none() && self.port.tx.is_empty();
-        if self.half_close && done && self.flights.len() == 1 && self.port.m.untransmitted() == 0 {
+        if self.half_close && done && !self.flights.is_empty() && self.port.m.untransmitted() == 0 {
             if self.port.m.persistence().persists() {
                 say!(sh, now, "client {}: half-close", self.name);
             }
