@@ -17,9 +17,7 @@ fn least(small: impl Fn(), large: impl Fn()) -> (Duration, Duration) {
     let once = |run: &dyn Fn()| {
         let start = Clock::now();
         run();
-        let took = start.elapsed().max(Duration::from_nanos(1));
-        assert!(took < Duration::from_secs(5), "hopeless: {took:?} for a few KiB");
-        took
+        start.elapsed().max(Duration::from_nanos(1))
     };
     (0..15).fold((Duration::MAX, Duration::MAX), |(a, b), _| {
         (a.min(once(&small)), b.min(once(&large)))
@@ -93,6 +91,9 @@ fn costs_at_most(times: f64, what: &str, small: impl Fn(), large: impl Fn()) {
             return;
         }
         ratios.push(ratio);
+        if ratio > 2.0 * times {
+            break;
+        }
     }
     panic!("{what}: costs {ratios:.1?} times as much");
 }

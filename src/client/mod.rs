@@ -253,8 +253,10 @@ impl Connection {
         self.owed -= n;
         self.queue.transmitted(n);
         self.moved = self.moved.max(now);
-        // The wait for the response begins when the request is flushed.
-        if self.owed == 0 && matches!(self.rx, Rx::Await) {
+        // The wait for the response begins when the request is flushed, and so does idleness where
+        // the response was over before.
+        let waits = self.rx == Rx::Await || self.rx == Rx::Idle && self.tx == Tx::Quiet;
+        if self.owed == 0 && waits {
             self.touch(now);
         }
     }

@@ -485,7 +485,13 @@ impl Connection {
     /// Whether nothing can follow the present request: the peer closed, and sent nothing behind it. A
     /// client that half-closes behind pipelined requests gets them all answered.
     fn is_last(&self) -> bool {
-        self.flags & (is::EOF | is::MORE) == is::EOF
+        // Before the request is whole, what stands behind it is not known.
+        let whole = match self.rx {
+            Rx::Reading(body) => body.remaining() == Some(0),
+            Rx::Idle { .. } => true,
+            _ => self.flags & is::WHOLE != 0,
+        };
+        whole && self.flags & (is::EOF | is::MORE) == is::EOF
     }
 
     /// The facts as they stand, for a verdict that falls now.

@@ -115,6 +115,8 @@ impl<M: Machine> Port<M> {
     pub fn check(&mut self) {
         self.m.check();
         match self.m.persistence() {
+            // With EOF seen, requests may still wait behind the present one.
+            Persistence::Close(CloseReason::PeerClosed) if self.ended.is_none() => {}
             Persistence::Close(why) => {
                 self.closing.get_or_insert(why);
             }
