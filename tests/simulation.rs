@@ -10,6 +10,7 @@
 //! `SEED=` replays one world (`EXCHANGES=` so many requests of it, `TRACE=1` told step by step);
 //! `FOR_SECONDS=` runs for so long, from seed `FIRST=` on, and then from a fresh one.
 #![allow(
+    clippy::while_let_loop,
     missing_docs,
     clippy::unwrap_used,
     clippy::expect_used,

@@ -97,10 +97,10 @@ impl Relay {
         let mut any = false;
         if self.down.ended.is_none() && !self.down.is_asleep(now) {
             any |= self.down.read(now, link, &mut sh.rng);
-            any |= self.from_client(now, sh);
+            any |= self.take_from_client(now, sh);
             if self.down.expire(now, &mut sh.rng) {
                 any = true;
-                self.from_client(now, sh);
+                self.take_from_client(now, sh);
             }
             let mut out = [0; server::Connection::EMIT_ROOM];
             let n = self.down.m.emit(at(now), &mut out).expect("EMIT_ROOM is enough");
@@ -109,7 +109,7 @@ impl Relay {
         }
         any |= self.backs(now, sh);
         if self.down.ended.is_none() && !self.down.is_asleep(now) {
-            any |= self.from_client(now, sh);
+            any |= self.take_from_client(now, sh);
             any |= self.down.write(now, link, &mut sh.rng);
             if self.down.end(now, link) {
                 any = true;
@@ -164,11 +164,11 @@ impl Relay {
             back.link.arrive(now);
             if back.port.ended.is_none() && !back.port.is_asleep(now) {
                 any |= back.port.read(now, &mut back.link, &mut sh.rng);
-                any |= self.from_server(now, i, sh);
+                any |= self.take_from_server(now, i, sh);
                 let back = &mut self.backs[i];
                 if back.port.expire(now, &mut sh.rng) {
                     any = true;
-                    self.from_server(now, i, sh);
+                    self.take_from_server(now, i, sh);
                 }
                 self.ask_for_content(now, i);
                 let back = &mut self.backs[i];
@@ -204,7 +204,7 @@ impl Relay {
 
     // ---- from the client ----
 
-    fn from_client(&mut self, now: u64, sh: &mut Shared) -> bool {
+    fn take_from_client(&mut self, now: u64, sh: &mut Shared) -> bool {
         let mut any = false;
         loop {
             let space = sh.w.out.saturating_sub(self.down.tx.len());
@@ -360,7 +360,7 @@ impl Relay {
 
     // ---- from the server ----
 
-    fn from_server(&mut self, now: u64, i: usize, sh: &mut Shared) -> bool {
+    fn take_from_server(&mut self, now: u64, i: usize, sh: &mut Shared) -> bool {
         let mut any = false;
         loop {
             let space = sh.w.out.saturating_sub(self.down.tx.len());
