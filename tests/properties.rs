@@ -137,7 +137,7 @@ proptest! {
 }
 
 proptest! {
-    #![proptest_config(cases(600))]
+    #![proptest_config(cases(300))]
 
     #[test]
     fn two_ends_on_a_pipe_answer_request_n_with_response_n(
@@ -389,6 +389,63 @@ fn skipping_while_the_response_is_under_way_decides() {
     conn.received_eof(ZERO);
     assert_eq!(conn.wants().end, Some(End::Close(CloseReason::UnreadContent)));
     assert_eq!(conn.persistence(), Persistence::Close(CloseReason::UnreadContent));
+}
+
+#[test]
+fn a_response_begun_early_writes_the_due_100_first() {
+    let mut conn =
+        serving(b"POST / HTTP/1.1\r\nHost: a\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    conn.read_content(ZERO);
+    assert!(conn.wants().emit && !conn.wants().read);
+    let mut out = [0; 200];
+    let n = conn.respond(ZERO, 200, NO_FIELDS, Content::Length(1), &mut out).unwrap().written;
+    assert!(out[..n].starts_with(b"HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 200 OK\r\n"));
+    assert!(!conn.wants().emit);
+}
+
+/// Six requests at once, answers larger than the space for output: `fits` holds the next request back
+/// until there is room, and no answer fails.
+#[test]
+fn requests_wait_for_room_for_their_answers() {
+    let requests = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(6);
+    let (mut unread, mut output, mut answered) = (&requests[..], 0, 0);
+    let mut conn = server::Connection::new(&server::Config::origin(), ZERO);
+    let mut out = [0; 1600];
+    let mut flushes = 0;
+    while answered < 6 {
+        let space = &mut out[..1600 - output];
+        let room = conn.fits(space.len());
+        let step = conn.receive(ZERO, unread, room);
+        unread = &unread[step.consumed..];
+        match step.event {
+            Some(server::Event::Request(_)) => {
+                let mut left = 900;
+                let fields = [("X", "y")];
+                output += conn
+                    .respond(ZERO, 200, fields, Content::Length(900), space)
+                    .expect("a request is delivered only with room for a head")
+                    .written;
+                while left > 0 {
+                    let moved = conn.send(ZERO, &[b'x'; 900][..left], &mut out[output..]).unwrap();
+                    output += moved.written;
+                    left -= moved.taken;
+                    if left > 0 {
+                        conn.transmitted(ZERO, output as u64);
+                        output = 0;
+                    }
+                }
+                answered += 1;
+            }
+            Some(_) => {}
+            None => {
+                assert!(output > 0, "held back, and nothing to wait for: {conn:?}");
+                conn.transmitted(ZERO, output as u64);
+                output = 0;
+                flushes += 1;
+            }
+        }
+    }
+    assert!(flushes > 1);
 }
 
 /// The seeds of the fuzzer, one by one.

@@ -416,7 +416,7 @@ impl World {
 
     fn receive(&mut self, room: usize) {
         let now = self.now();
-        for _ in 0..10_000 {
+        for _ in 0..200_000 {
             let rx = std::mem::take(&mut self.rx);
             let step = self.conn.receive(now, &rx, room);
             assert!(step.consumed <= rx.len());
@@ -448,6 +448,10 @@ impl World {
             Event::Interim(head) => {
                 assert!(self.inbound == Inbound::Head && head.is_interim() && room > 0);
                 self.begun();
+                if head.status() == 100 && self.outbound != Outbound::Nothing {
+                    let wants = self.conn.wants();
+                    assert!(wants.content || self.write_lost, "a 100, and nothing may be sent");
+                }
             }
             Event::Response(head) => {
                 assert!(self.inbound == Inbound::Head && !head.is_interim() && room > 0);

@@ -50,7 +50,7 @@ pub fn piece(pieces: &[&[u8]], seed: Seed) -> Vec<u8> {
             }
             mutated
         }
-        32 => vec![b'a'; usize::from(a) * usize::from(b)],
+        32 => vec![b'a'; (usize::from(a) * usize::from(b)).min(3_000)],
         _ => whole.to_vec(),
     }
 }

@@ -221,6 +221,9 @@ impl World<'_> {
             match step.event {
                 Some(client::Event::Interim(head)) => {
                     assert!([100, 103].contains(&head.status()));
+                    if head.status() == 100 && self.upload.is_some() {
+                        assert!(self.client.wants().content, "a 100, and nothing may be sent");
+                    }
                     self.interims += 1;
                 }
                 Some(client::Event::Response(head)) => {

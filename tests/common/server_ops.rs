@@ -430,7 +430,11 @@ impl World {
             ResponseFraming::UntilClose => Outbound::Open(Plan::UntilClose),
             ResponseFraming::Tunnel => Outbound::Tunnel,
         };
-        assert!(!(self.http10 && head.framing() == ResponseFraming::Chunked), "chunked to 1.0");
+        match head.framing() {
+            ResponseFraming::Chunked => assert!(!self.http10, "chunked to 1.0"),
+            ResponseFraming::UntilClose => assert!(self.http10, "not chunked to 1.1"),
+            _ => {}
+        }
         let option = |name: &[u8]| says(&head, name);
         let persistence = self.conn.persistence();
         if head.framing() != ResponseFraming::Tunnel {
@@ -507,7 +511,7 @@ impl World {
 
     fn receive(&mut self, room: usize) {
         let now = self.now();
-        for _ in 0..10_000 {
+        for _ in 0..200_000 {
             let rx = std::mem::take(&mut self.rx);
             let step = self.conn.receive(now, &rx, room);
             assert!(step.consumed <= rx.len());
@@ -615,8 +619,19 @@ impl World {
         if wants.content {
             assert!(conn.clone().send(self.now(), b"x", &mut out).is_ok_and(|m| m.taken == 1));
         }
-        // Persistence is monotone.
+        // Persistence is decided for each request anew (S1.2), and by what it leaves unread (S1.3-14).
         let persistence = conn.persistence();
+        if let Persistence::Close(
+            CloseReason::Http10 | CloseReason::Http10AtProxy | CloseReason::BlindRelay,
+        ) = persistence
+        {
+            assert!(self.http10, "a reason of another request");
+        }
+        let chunked = self.inbound == Inbound::Reading && self.left.is_none();
+        if self.settled && chunked && self.outbound == Outbound::Done {
+            assert!(!persistence.persists(), "answered, and content without an end to come");
+        }
+        // Persistence is monotone.
         if let Some(reason) = self.verdict {
             assert_eq!(persistence, Persistence::Close(reason), "the verdict changed");
         }

@@ -73,6 +73,7 @@ pub struct Weather {
     pub calm: bool,
     pub relay: bool,
     pub http10: bool,
+    pub pipeline: bool,
     pub pool: usize,
     pub server: server::Config,
     pub client: client::Config,
@@ -116,8 +117,9 @@ pub fn weather(seed: u64) -> Weather {
         ]))
         .echo_version(r.chance(100));
     let http10 = r.chance(120);
+    let pipeline = !http10 && r.chance(500);
     let mut client = client::Config::direct()
-        .pipeline(!http10 && r.chance(500))
+        .pipeline(pipeline)
         .http10(http10)
         .one_shot(r.chance(30))
         .discard(r.pick(&[1 << 20, 1 << 20, 0, 50, 500]), ms(2000))
@@ -151,6 +153,7 @@ pub fn weather(seed: u64) -> Weather {
         calm,
         relay,
         http10,
+        pipeline,
         pool: r.range(1, 3) as usize,
         server,
         client,
@@ -197,7 +200,9 @@ pub fn job(seed: u64, id: u32, w: &Weather, clock: &mut u64) -> Job {
         _ => Reading::Echo,
     };
     // S1.3-14: content still wanted when the response is over closes the connection unannounced.
-    let unsure = up == Content::Unknown || up_len > w.discard;
+    // S1.5: and a close-delimited one ends no sooner than the request.
+    let endless = w.http10 && down == Content::Unknown;
+    let unsure = up == Content::Unknown || up_len > w.discard || endless;
     let early = matches!(reading, Reading::Early(_));
     let early = early || reading == Reading::Echo && method == "HEAD";
     if w.calm && unsure && (early || w.relay && reading != Reading::Echo) {
@@ -219,7 +224,10 @@ pub fn job(seed: u64, id: u32, w: &Weather, clock: &mut u64) -> Job {
         5..8 => r.below(100 * MS),
         8 => r.below(6 * SEC),
         // Near to where idle connections end.
-        _ => r.pick(&[50 * MS, SEC, 3 * SEC, 4 * SEC, 7 * SEC, 8 * SEC]) + r.below(50 * MS),
+        _ => {
+            let near = [50 * MS, SEC, 3 * SEC, 4 * SEC, 6_500 * MS, 7 * SEC, 8 * SEC, 20 * SEC];
+            r.pick(&near) + r.below(150 * MS)
+        }
     };
     let cut = |r: &mut Rng, per_mille, n: usize| {
         r.chance(per_mille).then(|| r.below(n as u64 + 1) as usize)
@@ -247,7 +255,8 @@ pub fn job(seed: u64, id: u32, w: &Weather, clock: &mut u64) -> Job {
         rest: if r.chance(100) { r.below(if rough { 90 * SEC } else { SEC }) } else { 0 },
         server_closes: r.chance(40),
         server_aborts: if rough { cut(r, 20, down_len) } else { None },
-        client_skips: cut(r, 40, down_len),
+        // What is skipped beyond the budget takes with it what is pipelined behind.
+        client_skips: cut(r, 40, down_len).filter(|_| rough || !w.pipeline),
         client_aborts: if rough { cut(r, 15, down_len) } else { None },
         start: *clock,
     }

@@ -124,6 +124,8 @@ impl Shared {
         let record = &mut self.records[id as usize];
         let this = &mut record.attempts[attempt];
         this.verdict = Some(verdict);
+        let odd = self.w.calm && verdict.verdict != Verdict::Safe;
+        assert!(!odd, "{id}.{attempt} failed though nothing went wrong: {verdict:?}");
         let again = verdict.allows(true) && attempt < 4;
         assert_eq!(verdict.idempotent, self.jobs[id as usize].is_idempotent(), "request {id}");
         let lied = verdict.verdict == Verdict::Safe && this.executed > 0 && !relay;
