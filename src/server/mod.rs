@@ -538,6 +538,16 @@ impl Connection {
             return;
         }
         match self.rx {
+            // A close-delimited response is over only with the half-close, for which a client that sends
+            // no more may be waiting: the rest of the content is given up.
+            Rx::Held(body) | Rx::Reading(body)
+                if self.verdict == Some(CloseReason::NotDelimited)
+                    && body.remaining() != Some(0) =>
+            {
+                self.failed = self.failed.or(Some(Kind::IncompleteContent));
+                self.flags |= is::SURPLUS;
+                self.enter(Rx::Sink { octets: 0 });
+            }
             // S1.3-14: what the application still wants is judged again now, and not announced.
             Rx::Held(body) | Rx::Reading(body) if self.beyond_budget(&body) => {
                 self.decide(CloseReason::UnreadContent);
