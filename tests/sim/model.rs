@@ -249,10 +249,7 @@ impl State {
             (self.server.persistence(), &mut self.s.closing),
         ];
         for (persistence, closing) in states {
-            // With EOF seen, requests may still wait behind the present one.
-            let closes =
-                matches!(persistence, Persistence::Close(why) if why != CloseReason::PeerClosed);
-            let closes = closes || *closing && !persistence.persists();
+            let closes = matches!(persistence, Persistence::Close(_));
             assert!(closes || !*closing, "S1.3: a close was taken back");
             *closing = closes;
         }

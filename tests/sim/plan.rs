@@ -200,7 +200,7 @@ pub fn job(seed: u64, id: u32, w: &Weather, clock: &mut u64) -> Job {
         _ => Reading::Echo,
     };
     // S1.3-14: content still wanted when the response is over closes the connection unannounced.
-    // S1.5: and a close-delimited one ends no sooner than the request.
+    // S1.5: and a close-delimited one may end no sooner than the request.
     let endless = w.http10 && down == Content::Unknown;
     let unsure = up == Content::Unknown || up_len > w.discard || endless;
     let early = matches!(reading, Reading::Early(_));

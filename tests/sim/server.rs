@@ -290,7 +290,11 @@ impl Server {
                     failure.kind,
                     Kind::IncompleteContent | Kind::Reset | Kind::WriteFailed
                 );
-                assert!(!sh.w.calm || left, "{failure:?} though nothing went wrong");
+                assert!(
+                    !sh.w.calm || left,
+                    "{failure:?} though nothing went wrong: {m:?}, {} octets waiting",
+                    tx.len()
+                );
                 // Without a request it was a head that failed.
                 if let Some(cur) = cur
                     && !cur.is_over()
