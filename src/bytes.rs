@@ -79,6 +79,12 @@ pub(crate) fn is_reg_name(b: u8) -> bool {
     class(b) & REG_NAME != 0
 }
 
+/// Whether this is a registered name without port and without `%`.
+#[inline]
+pub(crate) fn is_plain_host(v: &[u8]) -> bool {
+    v.iter().fold(REG_NAME, |all, &b| all & class(b)) != 0
+}
+
 /// A character that a request target may hold: visible ASCII, and octets from 0x80 (S8.11). No `#`: a
 /// fragment is no part of a target, and servers that cut it off can be led past rules that do not.
 #[inline]

@@ -47,6 +47,7 @@ extern crate alloc;
 extern crate std;
 
 mod action;
+mod block;
 pub mod buffered;
 mod bytes;
 mod chunked;

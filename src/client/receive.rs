@@ -8,6 +8,7 @@ use crate::error::{Failure, Fault, Kind};
 use crate::framing::ResponseFraming;
 use crate::grammar::{self, Protocols};
 use crate::head::fields::Trailers;
+use crate::head::index::Index;
 use crate::head::response::{Context, ResponseHead};
 use crate::head::scan::{Scan, flag};
 use crate::limits;
@@ -130,7 +131,8 @@ impl Connection {
         }
         self.resume(now);
         let eof = self.flags & is::EOF != 0;
-        let whole = match scan.advance(bytes, &self.config.head_rules()) {
+        let mut index = Index::new();
+        let whole = match scan.advance(bytes, &self.config.head_rules(), &mut index) {
             Err(fault) => return self.fail(fault, bytes),
             Ok(None) if eof => {
                 return self.fail(Fault::new(Kind::IncompleteHead, bytes.len()), bytes);
@@ -147,7 +149,13 @@ impl Connection {
             tolerant: self.config.is_tolerant(),
             raw: self.config.is_raw(),
         };
-        let head = match ResponseHead::judge(bytes.get(..whole).unwrap_or(bytes), scan, context) {
+        let head = match ResponseHead::judge(
+            bytes.get(..whole).unwrap_or(bytes),
+            scan.noted(),
+            scan.length(),
+            &index,
+            context,
+        ) {
             Err(fault) => return self.fail(fault, bytes),
             Ok(head) => head,
         };
@@ -192,9 +200,9 @@ impl Connection {
 
     /// A final head: notes what its exchange will be decided on.
     fn finally(&mut self, now: Instant, head: &ResponseHead<'_>) {
-        let scan = head.scan();
-        let http10 = scan.is_http10();
-        let keep = scan.has(flag::KEEP_ALIVE);
+        let noted = head.noted();
+        let http10 = noted.is_http10();
+        let keep = noted.has(flag::KEEP_ALIVE);
         let framing = head.framing();
         self.status = head.status();
 
@@ -205,9 +213,9 @@ impl Connection {
         f.set(ClientFacts::close, head.says_close());
         f.set(ClientFacts::http10, http10);
         f.set(ClientFacts::keep_alive, keep);
-        f.set(ClientFacts::options_bad, scan.has(flag::OPTIONS_BAD));
-        let with_length = scan.has(flag::LENGTH | flag::LENGTH_BAD);
-        f.set(ClientFacts::coding_unsafe, scan.has(flag::CODING) && (http10 || with_length));
+        f.set(ClientFacts::options_bad, noted.has(flag::OPTIONS_BAD));
+        let with_length = noted.has(flag::LENGTH | flag::LENGTH_BAD);
+        f.set(ClientFacts::coding_unsafe, noted.has(flag::CODING) && (http10 || with_length));
         f.set(ClientFacts::undelimited, framing == ResponseFraming::UntilClose);
         f.set(ClientFacts::timed_out, head.status() == 408);
 

@@ -88,7 +88,7 @@ impl<'a> ForwardedResponse<'a> {
     }
 
     fn facts(&self, client: Version) -> ResponseFacts {
-        let codings = self.head.scan().codings();
+        let codings = self.head.noted().codings();
         ResponseFacts {
             framing: self.head.framing(),
             status: self.head.status(),

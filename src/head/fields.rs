@@ -1,5 +1,6 @@
 //! Field lines, one after another, out of bytes that were validated before.
 
+use super::index::Index;
 use crate::bytes::trim;
 use crate::grammar::same;
 use core::fmt;
@@ -71,16 +72,27 @@ impl<'a> From<&Line<'a>> for Line<'a> {
 /// No field lines at all, with a type to it.
 pub const NO_FIELDS: [Line<'static>; 0] = [];
 
-/// The field lines of a received section, in order. Cheap to copy; restart by copying.
-#[derive(Clone, Copy, PartialEq, Eq)]
+/// The field lines of a received section, in order. Copy it to start again.
+#[derive(Clone, Copy)]
 pub struct Fields<'b> {
-    rest: &'b [u8],
+    /// The head, or the section, without the empty line at its end.
+    bytes: &'b [u8],
+    /// Where the next line begins.
+    at: usize,
+    /// How many lines were passed.
+    passed: u8,
+    index: Index,
 }
 
 impl<'b> Fields<'b> {
-    /// Of a section already validated, without the empty line at its end.
-    pub(crate) const fn new(section: &'b [u8]) -> Self {
-        Self { rest: section }
+    /// Of a section that begins at `section`, and was validated.
+    #[inline]
+    pub(crate) const fn new(bytes: &'b [u8], section: usize, index: Index) -> Self {
+        Self { bytes, at: section, passed: 0, index }
+    }
+
+    fn rest(&self) -> &'b [u8] {
+        self.bytes.get(self.at..).unwrap_or_default()
     }
 
     /// The value of the first line with this name, in any case.
@@ -98,20 +110,45 @@ impl<'b> Fields<'b> {
 impl<'b> Iterator for Fields<'b> {
     type Item = Line<'b>;
 
+    #[inline]
     fn next(&mut self) -> Option<Line<'b>> {
+        let Some((colon, stop)) = self.index.get(self.passed) else { return self.look_for() };
+        let line = Line {
+            name: self.bytes.get(self.at..colon)?,
+            value: trim(self.bytes.get(colon + 1..stop)?),
+        };
+        self.at = stop + 2;
+        self.passed += 1;
+        Some(line)
+    }
+}
+
+impl<'b> Fields<'b> {
+    /// The next line, where the index does not know it; nor any behind it.
+    fn look_for(&mut self) -> Option<Line<'b>> {
+        let rest = self.rest();
         // A line ends at the LF that no fold follows.
-        let mut end = memchr::memchr(b'\n', self.rest)?;
-        while let Some(b' ' | b'\t') = self.rest.get(end + 1) {
-            end += 1 + memchr::memchr(b'\n', self.rest.get(end + 1..)?)?;
+        let mut end = memchr::memchr(b'\n', rest)?;
+        while let Some(b' ' | b'\t') = rest.get(end + 1) {
+            end += 1 + memchr::memchr(b'\n', rest.get(end + 1..)?)?;
         }
-        let (line, rest) = self.rest.split_at_checked(end + 1)?;
-        self.rest = rest;
+        self.at += end + 1;
+        let line = rest.get(..end)?;
         let colon = memchr::memchr(b':', line)?;
         let name = line.get(..colon)?;
-        let value = line.get(colon + 1..end)?;
+        let value = line.get(colon + 1..)?;
         Some(Line { name, value: trim(value.strip_suffix(b"\r").unwrap_or(value)) })
     }
 }
+
+/// Equal if the same bytes are still to come.
+impl PartialEq for Fields<'_> {
+    fn eq(&self, other: &Self) -> bool {
+        self.rest() == other.rest()
+    }
+}
+
+impl Eq for Fields<'_> {}
 
 impl core::iter::FusedIterator for Fields<'_> {}
 
@@ -162,10 +199,10 @@ pub(crate) fn may_trail(name: &[u8]) -> bool {
 }
 
 impl<'b> Trailers<'b> {
-    pub(crate) const NONE: Self = Self { fields: Fields::new(b"") };
+    pub(crate) const NONE: Self = Self { fields: Fields::new(b"", 0, Index::new()) };
 
     pub(crate) const fn new(section: &'b [u8]) -> Self {
-        Self { fields: Fields::new(section) }
+        Self { fields: Fields::new(section, 0, Index::new()) }
     }
 
     /// The value of the first line with this name, in any case.
@@ -195,7 +232,7 @@ mod tests {
 
     #[test]
     fn lines_come_in_order_and_trimmed() {
-        let mut f = Fields::new(b"A: 1\r\nb:\t2 \t\r\nA:\r\n");
+        let mut f = Fields::new(b"A: 1\r\nb:\t2 \t\r\nA:\r\n", 0, Index::new());
         assert_eq!(f.get("a"), Some(&b"1"[..]));
         assert_eq!(f.all("A").collect::<Vec<_>>(), [&b"1"[..], b""]);
         assert_eq!(f.next(), Some(Line::from(("A", "1"))));
@@ -207,7 +244,7 @@ mod tests {
 
     #[test]
     fn folds_belong_to_their_line() {
-        let mut f = Fields::new(b"A: 1\r\n  2\r\n\t3\r\nB: 4\n");
+        let mut f = Fields::new(b"A: 1\r\n  2\r\n\t3\r\nB: 4\n", 0, Index::new());
         let line = f.next().unwrap();
         assert_eq!(line.pieces().collect::<Vec<_>>(), [b"1", b"2", b"3"]);
         assert_eq!(f.next(), Some(Line::from(("B", "4"))));

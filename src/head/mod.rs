@@ -1,12 +1,14 @@
 //! Heads: start line and field section, validated once and borrowed from the caller's bytes.
 //!
 //! [`scan`] reads a head as it arrives and notes what decides; [`request`] and [`response`] give it to
-//! the application; [`fields`] walks the field lines again, lazily, without an array.
+//! the application; [`index`] notes where lines are on the way; [`fields`] walks the field lines again, lazily, without an array.
 
 pub(crate) mod fields;
+pub(crate) mod index;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod scan;
+mod sweep;
 
 /// A minor version of HTTP/1 (RFC 9112 §2.3).
 ///

@@ -2,7 +2,8 @@
 
 use super::Version;
 use super::fields::Fields;
-use super::scan::{Rules, Scan, What, flag};
+use super::index::Index;
+use super::scan::{Noted, Rules, Scan, What, flag};
 use crate::content::Content;
 use crate::error::{Failure, Fault, Kind};
 use crate::framing::{self, RequestFraming};
@@ -25,7 +26,8 @@ use core::fmt;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct RequestHead<'b> {
     bytes: &'b [u8],
-    scan: Scan,
+    noted: Noted,
+    index: Index,
     framing: RequestFraming,
 }
 
@@ -42,29 +44,36 @@ pub(crate) struct Demands {
 
 impl<'b> RequestHead<'b> {
     /// Judges the facts of a head whose syntax is in order: Host, framing, expectation, in that order.
-    pub(crate) fn judge(bytes: &'b [u8], scan: Scan, demands: Demands) -> Result<Self, Fault> {
+    #[inline(always)]
+    pub(crate) fn judge(
+        bytes: &'b [u8],
+        noted: Noted,
+        length: u64,
+        index: &Index,
+        demands: Demands,
+    ) -> Result<Self, Fault> {
         let fault = |kind| Err(Fault::new(kind, bytes.len()));
-        if scan.has(flag::HOST_TWICE) {
+        if noted.has(flag::HOST_TWICE) {
             return fault(Kind::HostRepeated);
         }
-        if scan.has(flag::HOST_BAD) || scan.has(flag::HOST_EMPTY) && demands.host {
+        if noted.has(flag::HOST_BAD) || noted.has(flag::HOST_EMPTY) && demands.host {
             return fault(Kind::HostInvalid);
         }
-        if !scan.has(flag::HOST) && !scan.is_http10() {
+        if !noted.has(flag::HOST) && !noted.is_http10() {
             return fault(Kind::HostMissing);
         }
         let facts = framing::RequestFacts {
-            connect: bytes.get(..scan.method()) == Some(b"CONNECT"),
-            http10: scan.is_http10(),
-            lengths: scan.lengths(),
-            codings: scan.codings(),
+            connect: bytes.get(..noted.method()) == Some(b"CONNECT"),
+            http10: noted.is_http10(),
+            lengths: noted.lengths(length),
+            codings: noted.codings(),
             tolerant: demands.tolerant,
         };
         let framing = framing::request(&facts).map_err(|kind| Fault::new(kind, bytes.len()))?;
-        if scan.has(flag::EXPECT_OTHER) && demands.expectation && !scan.is_http10() {
+        if noted.has(flag::EXPECT_OTHER) && demands.expectation && !noted.is_http10() {
             return fault(Kind::Expectation);
         }
-        Ok(Self { bytes, scan, framing })
+        Ok(Self { bytes, noted, index: *index, framing })
     }
 
     /// Reads a head by itself, with the limits of a default server: to look once more at a copy
@@ -81,11 +90,17 @@ impl<'b> RequestHead<'b> {
     /// # Errors
     /// What is wrong with it; [`Kind::IncompleteHead`] if it ends too early.
     pub fn parse_with(bytes: &'b [u8], config: &Config) -> Result<Self, Failure> {
-        let mut scan = Scan::new();
+        let (mut scan, mut index) = (Scan::new(), Index::new());
         let failure = |f: Fault| Failure { kind: f.kind, offset: f.at as u64 };
-        match scan.advance(bytes, &config.head_rules()).map_err(failure)? {
-            Some(n) => Self::judge(bytes.get(..n).unwrap_or(bytes), scan, config.demands())
-                .map_err(failure),
+        match scan.advance(bytes, &config.head_rules(), &mut index).map_err(failure)? {
+            Some(n) => Self::judge(
+                bytes.get(..n).unwrap_or(bytes),
+                scan.noted(),
+                scan.length(),
+                &index,
+                config.demands(),
+            )
+            .map_err(failure),
             None => Err(Failure { kind: Kind::IncompleteHead, offset: bytes.len() as u64 }),
         }
     }
@@ -93,14 +108,22 @@ impl<'b> RequestHead<'b> {
     /// The method: a token, case-sensitive.
     #[must_use]
     pub fn method(&self) -> &'b str {
-        let bytes = self.bytes.get(..self.scan.method()).unwrap_or_default();
-        core::str::from_utf8(bytes).unwrap_or_default()
+        core::str::from_utf8(self.method_bytes()).unwrap_or_default()
+    }
+
+    fn method_bytes(&self) -> &'b [u8] {
+        self.bytes.get(..self.noted.method()).unwrap_or_default()
+    }
+
+    /// Whether the method is HEAD.
+    pub(crate) fn is_head(&self) -> bool {
+        self.method_bytes() == b"HEAD"
     }
 
     /// The target as received, in any of its four forms (RFC 9112 §3.2). May hold octets from 0x80.
     #[must_use]
     pub fn target(&self) -> &'b [u8] {
-        self.bytes.get(self.scan.method() + 1..self.scan.target()).unwrap_or_default()
+        self.bytes.get(self.noted.method() + 1..self.noted.target()).unwrap_or_default()
     }
 
     /// The authority that the request is for: of an absolute-form target or of CONNECT, else Host
@@ -117,14 +140,14 @@ impl<'b> RequestHead<'b> {
     /// The version as received.
     #[must_use]
     pub fn version(&self) -> Version {
-        self.scan.version()
+        self.noted.version()
     }
 
     /// The field lines, in order.
     #[must_use]
     pub fn fields(&self) -> Fields<'b> {
         let end = self.bytes.len().saturating_sub(2);
-        Fields::new(self.bytes.get(self.scan.section()..end).unwrap_or_default())
+        Fields::new(self.bytes.get(..end).unwrap_or_default(), self.noted.section(), self.index)
     }
 
     /// The value of the first field line with this name, in any case.
@@ -158,7 +181,7 @@ impl<'b> RequestHead<'b> {
     /// Whether the client waits for `100 (Continue)`: never on 1.0 or without content (S8.8).
     #[must_use]
     pub fn expects_continue(&self) -> bool {
-        self.scan.has(flag::EXPECT_CONTINUE) && !self.scan.is_http10() && self.has_content()
+        self.noted.has(flag::EXPECT_CONTINUE) && !self.noted.is_http10() && self.has_content()
     }
 
     /// The protocols that the client offers to switch to, if it does so properly: on 1.1, and with
@@ -174,15 +197,15 @@ impl<'b> RequestHead<'b> {
     /// Whether [`upgrade`](Self::upgrade) has anything to tell.
     #[must_use]
     pub fn offers_upgrade(&self) -> bool {
-        self.scan.has(flag::UPGRADE)
-            && self.scan.has(flag::UPGRADE_OPTION)
-            && !self.scan.is_http10()
+        self.noted.has(flag::UPGRADE)
+            && self.noted.has(flag::UPGRADE_OPTION)
+            && !self.noted.is_http10()
     }
 
     /// Whether the method is CONNECT.
     #[must_use]
     pub fn is_connect(&self) -> bool {
-        self.method() == "CONNECT"
+        self.method_bytes() == b"CONNECT"
     }
 
     /// The head as received, the empty line included: to keep a copy for [`parse`](Self::parse).
@@ -191,8 +214,8 @@ impl<'b> RequestHead<'b> {
         self.bytes
     }
 
-    pub(crate) fn scan(&self) -> &Scan {
-        &self.scan
+    pub(crate) fn noted(&self) -> &Noted {
+        &self.noted
     }
 }
 

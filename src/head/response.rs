@@ -2,7 +2,8 @@
 
 use super::Version;
 use super::fields::Fields;
-use super::scan::{Scan, flag};
+use super::index::Index;
+use super::scan::{Noted, Scan, flag};
 use crate::content::Content;
 use crate::error::{Failure, Fault, Kind};
 use crate::framing::{self, Codings, Lengths, ResponseFraming};
@@ -22,7 +23,9 @@ use core::fmt;
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct ResponseHead<'b> {
     bytes: &'b [u8],
-    scan: Scan,
+    noted: Noted,
+    length: u64,
+    index: Index,
     framing: ResponseFraming,
 }
 
@@ -41,22 +44,28 @@ pub(crate) struct Context {
 
 impl<'b> ResponseHead<'b> {
     /// Decides the framing of a head whose syntax is in order.
-    pub(crate) fn judge(bytes: &'b [u8], scan: Scan, context: Context) -> Result<Self, Fault> {
-        let status = scan.status();
+    pub(crate) fn judge(
+        bytes: &'b [u8],
+        noted: Noted,
+        length: u64,
+        index: &Index,
+        context: Context,
+    ) -> Result<Self, Fault> {
+        let status = noted.status();
         // Any 2xx to CONNECT, a 204 too (RFC 9110 §9.3.6).
         let tunnel = status == 101 || context.connect && (200..300).contains(&status);
         let bodiless = context.head || status < 200 || matches!(status, 204 | 304);
         let facts = framing::ResponseFacts {
             bodiless: bodiless && !tunnel,
             tunnel,
-            http10: scan.is_http10(),
-            lengths: scan.lengths(),
-            codings: scan.codings(),
+            http10: noted.is_http10(),
+            lengths: noted.lengths(length),
+            codings: noted.codings(),
             tolerant: context.tolerant,
             raw: context.raw,
         };
         let framing = framing::response(&facts).map_err(|kind| Fault::new(kind, bytes.len()))?;
-        Ok(Self { bytes, scan, framing })
+        Ok(Self { bytes, noted, length, index: *index, framing })
     }
 
     /// Reads a head by itself, as the answer to a request with this method, with the limits of a
@@ -66,12 +75,19 @@ impl<'b> ResponseHead<'b> {
     /// What is wrong with it; [`Kind::IncompleteHead`] if it ends too early.
     pub fn parse(bytes: &'b [u8], method: &str) -> Result<Self, Failure> {
         let config = crate::client::Config::direct();
-        let mut scan = Scan::new();
+        let (mut scan, mut index) = (Scan::new(), Index::new());
         let failure = |f: Fault| Failure { kind: f.kind, offset: f.at as u64 };
         let context =
             Context { head: method == "HEAD", connect: method == "CONNECT", ..Context::default() };
-        match scan.advance(bytes, &config.head_rules()).map_err(failure)? {
-            Some(n) => Self::judge(bytes.get(..n).unwrap_or(bytes), scan, context).map_err(failure),
+        match scan.advance(bytes, &config.head_rules(), &mut index).map_err(failure)? {
+            Some(n) => Self::judge(
+                bytes.get(..n).unwrap_or(bytes),
+                scan.noted(),
+                scan.length(),
+                &index,
+                context,
+            )
+            .map_err(failure),
             None => Err(Failure { kind: Kind::IncompleteHead, offset: bytes.len() as u64 }),
         }
     }
@@ -79,13 +95,13 @@ impl<'b> ResponseHead<'b> {
     /// The status code, from 100 to 999. From 600 on it is to be read as a 5xx (S8.4).
     #[must_use]
     pub fn status(&self) -> u16 {
-        self.scan.status()
+        self.noted.status()
     }
 
     /// The reason phrase; empty where there is none.
     #[must_use]
     pub fn reason(&self) -> &'b [u8] {
-        let line = self.bytes.get(self.scan.target()..self.scan.section()).unwrap_or_default();
+        let line = self.bytes.get(self.noted.target()..self.noted.section()).unwrap_or_default();
         let line = line.strip_suffix(b"\n").unwrap_or(line);
         line.strip_suffix(b"\r").unwrap_or(line)
     }
@@ -93,7 +109,7 @@ impl<'b> ResponseHead<'b> {
     /// The version as received.
     #[must_use]
     pub fn version(&self) -> Version {
-        self.scan.version()
+        self.noted.version()
     }
 
     /// Whether another response to the same request follows: 1xx, but not 101.
@@ -107,8 +123,9 @@ impl<'b> ResponseHead<'b> {
     pub fn fields(&self) -> Fields<'b> {
         // The empty line ends in LF, and in CRLF unless lenience lets it be LF alone.
         let end = self.bytes.len().saturating_sub(1);
-        let section = self.bytes.get(self.scan.section()..end).unwrap_or_default();
-        Fields::new(section.strip_suffix(b"\r").unwrap_or(section))
+        let bytes = self.bytes.get(..end).unwrap_or_default();
+        let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+        Fields::new(bytes, self.noted.section(), self.index)
     }
 
     /// The value of the first field line with this name, in any case.
@@ -127,8 +144,10 @@ impl<'b> ResponseHead<'b> {
     /// Transfer-Encoding, which overrides it.
     #[must_use]
     pub fn declared_length(&self) -> Option<u64> {
-        match self.scan.lengths() {
-            Lengths::One(n) | Lengths::Same(n) if self.scan.codings() == Codings::Absent => Some(n),
+        match self.noted.lengths(self.length) {
+            Lengths::One(n) | Lengths::Same(n) if self.noted.codings() == Codings::Absent => {
+                Some(n)
+            }
             _ => None,
         }
     }
@@ -153,12 +172,12 @@ impl<'b> ResponseHead<'b> {
         self.bytes
     }
 
-    pub(crate) fn scan(&self) -> &Scan {
-        &self.scan
+    pub(crate) fn noted(&self) -> &Noted {
+        &self.noted
     }
 
     pub(crate) fn has(&self, flags: u32) -> bool {
-        self.scan.has(flags)
+        self.noted.has(flags)
     }
 
     /// What Keep-Alive says.

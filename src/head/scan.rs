@@ -6,7 +6,10 @@
 //! what is found does not depend on the cuts (S8.4). It decides nothing but syntax.
 
 use super::Version;
-use crate::bytes::{find_stop, is_space, is_tchar, trim};
+use super::index::Index;
+use super::sweep::{self, Swept};
+use crate::block;
+use crate::bytes::{find_stop, is_plain_host, is_space, is_tchar, trim};
 use crate::error::{Fault, Kind};
 use crate::framing::{Codings, Lengths};
 use crate::grammar::{self, members, same};
@@ -69,24 +72,31 @@ pub(crate) mod flag {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Lines {
     /// Octets looked at.
-    at: u16,
+    pub(super) at: u16,
     /// Where the present line begins.
-    line: u16,
+    pub(super) line: u16,
     /// Field lines seen.
-    fields: u16,
+    pub(super) fields: u16,
 }
 
 /// A whole line, without its end.
-struct Raw<'b> {
-    line: &'b [u8],
-    begin: usize,
+pub(super) struct Raw<'b> {
+    pub(super) line: &'b [u8],
+    pub(super) begin: usize,
     /// Where the next line begins.
-    end: usize,
+    pub(super) end: usize,
 }
 
 impl Lines {
     pub(crate) const fn new() -> Self {
         Self { at: 0, line: 0, fields: 0 }
+    }
+
+    /// Stands where the present line begins, with so many octets looked at. Both are below 2^16, since
+    /// all bounds are.
+    pub(super) fn go_on(&mut self, line: usize, at: usize) {
+        self.line = line as u16;
+        self.at = at as u16;
     }
 
     /// The next whole line, if it is there, within the first `bound` octets. With `fold`, a line goes
@@ -138,7 +148,11 @@ impl Lines {
     }
 
     /// `name ":" OWS value OWS` (RFC 9112 §5), taken apart.
-    fn field<'b>(&mut self, raw: &Raw<'b>, limit: u16) -> Result<(&'b [u8], &'b [u8]), Fault> {
+    pub(super) fn field<'b>(
+        &mut self,
+        raw: &Raw<'b>,
+        limit: u16,
+    ) -> Result<(&'b [u8], &'b [u8]), Fault> {
         let line = raw.line;
         let fault = |kind, at| Err(Fault::new(kind, raw.begin + at));
         if line.first().is_some_and(|&b| is_space(b)) {
@@ -178,70 +192,103 @@ impl Lines {
 /// The state of a head scan.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) struct Scan {
-    lines: Lines,
-    /// Whether the start line is whole.
-    started: bool,
-    /// Where the field section begins.
-    section: u16,
-    /// Length of the method; for a response, the status.
-    method: u16,
-    /// Where the target ends; for a response, where the reason begins.
-    target: u16,
-    flags: u32,
+    noted: Noted,
+    /// The Content-Length.
     length: u64,
-    minor: u8,
+    pub(super) lines: Lines,
+    /// Whether the start line is whole.
+    pub(super) started: bool,
     /// Digits of the Content-Length, so that `05` is not taken for a repeated `5`.
     digits: u8,
     /// Members of Connection so far.
     options: u8,
 }
 
+/// What is kept of a scan when the head is whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub(crate) struct Noted {
+    flags: u32,
+    /// Where the field section begins.
+    section: u16,
+    /// Length of the method; for a response, the status.
+    method: u16,
+    /// Where the target ends; for a response, where the reason begins.
+    target: u16,
+    minor: u8,
+}
+
 impl Scan {
     pub(crate) const fn new() -> Self {
         Self {
+            noted: Noted { flags: 0, section: 0, method: 0, target: 0, minor: 1 },
+            length: 0,
             lines: Lines::new(),
             started: false,
-            section: 0,
-            method: 0,
-            target: 0,
-            flags: 0,
-            length: 0,
-            minor: 1,
             digits: 0,
             options: 0,
         }
     }
 
+    /// The facts, once the head is whole.
+    #[inline(always)]
+    pub(crate) fn noted(&self) -> Noted {
+        self.noted
+    }
+
+    /// The Content-Length, once the head is whole, if it has one.
+    #[inline(always)]
+    pub(crate) fn length(&self) -> u64 {
+        self.length
+    }
+
     /// Reads on in `bytes`, which begin where the head begins. The length of the head once it is
     /// whole, the empty line included.
-    pub(crate) fn advance(&mut self, bytes: &[u8], rules: &Rules) -> Result<Option<usize>, Fault> {
-        let max = usize::from(rules.max);
-        let request = rules.what == What::Request;
-        if !self.started {
-            // A request line has a bound of its own, which is met before that of the head.
-            let longest = limits::METHOD + usize::from(rules.target) + "  HTTP/1.1\r\n".len();
-            let bound = if request { max.min(longest) } else { max };
-            let Some(raw) = self.lines.next(bytes, bound, rules.bare_lf, false)? else {
-                if bytes.len() < bound {
-                    return Ok(None);
-                }
-                let method = bytes.get(..=limits::METHOD).unwrap_or(bytes);
-                let kind = match (request && bound < max, method.contains(&b' ')) {
-                    (false, _) => Kind::HeadTooLong,
-                    (true, true) => Kind::TargetTooLong,
-                    (true, false) => Kind::MethodTooLong,
-                };
-                return Err(Fault::new(kind, bound));
-            };
-            if request {
-                self.request_line(raw.line, rules)?;
-            } else {
-                self.status_line(raw.line)?;
-            }
-            self.section = raw.end as u16;
-            self.started = true;
+    /// Where its lines are is noted in `index`, if it came whole.
+    pub(crate) fn advance(
+        &mut self,
+        bytes: &[u8],
+        rules: &Rules,
+        index: &mut Index,
+    ) -> Result<Option<usize>, Fault> {
+        self.advance_by(bytes, rules, index, sweep::LEAST)
+    }
+
+    /// The same, with a sweep wherever `least` octets are left for it.
+    #[inline(always)]
+    pub(super) fn advance_by(
+        &mut self,
+        bytes: &[u8],
+        rules: &Rules,
+        index: &mut Index,
+        least: usize,
+    ) -> Result<Option<usize>, Fault> {
+        if self.started {
+            index.give_up();
         }
-        while let Some(raw) = self.lines.next(bytes, max, rules.bare_lf, rules.unfold)? {
+        let max = usize::from(rules.max);
+        // A request line has a bound of its own, which is met before that of the head.
+        let longest = limits::METHOD + usize::from(rules.target) + "  HTTP/1.1\r\n".len();
+        let first = if rules.what == What::Request { max.min(longest) } else { max };
+        let window = bytes.get(..max).unwrap_or(bytes);
+        loop {
+            if !rules.unfold
+                && window.len() - usize::from(self.lines.at).min(window.len()) >= least
+                && let Swept::End(end) = self.sweep(window, first, rules, index)?
+            {
+                return Ok(Some(end));
+            }
+            let (bound, fold) = if self.started { (max, rules.unfold) } else { (first, false) };
+            let Some(raw) = self.lines.next(bytes, bound, rules.bare_lf, fold)? else {
+                return if bytes.len() < bound {
+                    Ok(None)
+                } else {
+                    Err(self.too_long(bytes, bound, rules))
+                };
+            };
+            if !self.started {
+                self.start(raw.line, raw.end, rules)?;
+                continue;
+            }
             if raw.line.is_empty() {
                 return Ok(Some(raw.end));
             }
@@ -249,8 +296,80 @@ impl Scan {
             if self.note(name, value) && value.contains(&b'\n') {
                 return Err(Fault::new(Kind::ObsFold, raw.begin));
             }
+            let stop = raw.begin + raw.line.len();
+            index.push(raw.begin + name.len(), stop);
+            if raw.end != stop + 2 {
+                index.give_up();
+            }
         }
-        if bytes.len() < max { Ok(None) } else { Err(Fault::new(Kind::HeadTooLong, max)) }
+    }
+
+    /// What is too long, where a line is not whole within its bound.
+    #[cold]
+    fn too_long(&self, bytes: &[u8], bound: usize, rules: &Rules) -> Fault {
+        let method = bytes.get(..=limits::METHOD).unwrap_or(bytes);
+        let kind = match (!self.started && bound < usize::from(rules.max), method.contains(&b' ')) {
+            (false, _) => Kind::HeadTooLong,
+            (true, true) => Kind::TargetTooLong,
+            (true, false) => Kind::MethodTooLong,
+        };
+        Fault::new(kind, bound)
+    }
+
+    /// The start line is whole: `line`, and the field section begins at `end`.
+    fn start(&mut self, line: &[u8], end: usize, rules: &Rules) -> Result<(), Fault> {
+        match rules.what {
+            What::Request => self.request_line(line, rules)?,
+            What::Response | What::Trailers => self.status_line(line)?,
+        }
+        self.begin(end);
+        Ok(())
+    }
+
+    /// The start line is done; the field section begins at `section`.
+    pub(super) fn begin(&mut self, section: usize) {
+        self.noted.section = section as u16;
+        self.started = true;
+    }
+
+    /// A start line as almost all are. Whether it is one: if not, it is to be looked at slowly.
+    #[inline]
+    pub(super) fn plain_start(&mut self, line: &[u8], rules: &Rules) -> bool {
+        match rules.what {
+            What::Request => self.plain_request_line(line, rules),
+            What::Response | What::Trailers => {
+                line.last().is_some_and(|b| (b' '..0x7f).contains(b))
+                    && self.status_line(line).is_ok()
+            }
+        }
+    }
+
+    /// A request line as almost all are: a method, a path, a version that is known. Whether it is one;
+    /// nothing has changed if not.
+    fn plain_request_line(&mut self, line: &[u8], rules: &Rules) -> bool {
+        let Some((line, tail)) = line.split_last_chunk::<9>() else { return false };
+        self.noted.minor = match tail {
+            b" HTTP/1.1" => 1,
+            b" HTTP/1.0" => 0,
+            _ => return false,
+        };
+        let method = match line {
+            [b'G', b'E', b'T', b' ', ..] => 3,
+            _ => match line.iter().take(8).position(|&b| !b.is_ascii_uppercase()) {
+                Some(n) if n > 0 && line.get(n) == Some(&b' ') => n,
+                _ => return false,
+            },
+        };
+        let Some(target @ [b'/', ..]) = line.get(method + 1..) else { return false };
+        if target.len() > usize::from(rules.target)
+            || !block::is_target(line, method + 1)
+            || line.get(..method) == Some(b"CONNECT")
+        {
+            return false;
+        }
+        self.noted.method = method as u16;
+        self.noted.target = line.len() as u16;
+        true
     }
 
     /// `method SP target SP HTTP/1.x` (RFC 9112 §3). Judged from left to right, but the version
@@ -278,7 +397,7 @@ impl Scan {
         let (target, version) = rest.split_at_checked(space).unwrap_or_default();
         let at = start + space + 1;
         match version.get(1..).map(version_of) {
-            Some(Some((b'1', minor))) => self.minor = minor - b'0',
+            Some(Some((b'1', minor))) => self.noted.minor = minor - b'0',
             Some(Some((b'2', b'0'))) if method == b"PRI" && target == b"*" => {
                 return fault(Kind::Http2Preface, at);
             }
@@ -295,10 +414,10 @@ impl Scan {
             return fault(Kind::TargetInvalid, start);
         }
         if !matches!(target, [b'/' | b'*', ..]) && method != b"CONNECT" {
-            self.flags |= flag::ABSOLUTE;
+            self.noted.flags |= flag::ABSOLUTE;
         }
-        self.method = method.len() as u16;
-        self.target = (start + target.len()) as u16;
+        self.noted.method = method.len() as u16;
+        self.noted.target = (start + target.len()) as u16;
         Ok(())
     }
 
@@ -307,7 +426,7 @@ impl Scan {
         let fault = |kind, at| Err(Fault::new(kind, at));
         let (version, rest) = line.split_at_checked(8).unwrap_or((line, b""));
         match version_of(version) {
-            Some((b'1', minor)) => self.minor = minor - b'0',
+            Some((b'1', minor)) => self.noted.minor = minor - b'0',
             Some(_) => return fault(Kind::VersionUnsupported, 5),
             None => return fault(Kind::StatusLine, 0),
         }
@@ -318,8 +437,8 @@ impl Scan {
         if status < 100 {
             return fault(Kind::StatusCode, 9);
         }
-        self.method = status as u16;
-        self.target = match reason {
+        self.noted.method = status as u16;
+        self.noted.target = match reason {
             [] => 12,
             [b' ', ..] => 13,
             _ => return fault(Kind::StatusCode, 12),
@@ -328,43 +447,42 @@ impl Scan {
     }
 
     /// Notes a field that decides something. Whether it was one.
-    fn note(&mut self, name: &[u8], value: &[u8]) -> bool {
-        let is = |known: &[u8]| same(name, known);
+    pub(super) fn note(&mut self, name: &[u8], value: &[u8]) -> bool {
         match name.len() {
-            3 if is(b"via") => self.flags |= flag::VIA,
-            4 if is(b"host") => self.host(value),
-            6 if is(b"expect") => self.expect(value),
-            7 if is(b"upgrade") => self.upgrade(value),
-            10 if is(b"connection") => self.connection(value),
-            10 if is(b"keep-alive") => self.flags |= flag::KEEP_ALIVE_FIELD,
-            14 if is(b"content-length") => self.content_length(value),
-            16 if is(b"proxy-connection") => {
-                self.flags |= flag::PROXY_CONNECTION;
+            3 if like(name, b"via") => self.noted.flags |= flag::VIA,
+            4 if like(name, b"host") => self.host(value),
+            6 if like(name, b"expect") => self.expect(value),
+            7 if like(name, b"upgrade") => self.upgrade(value),
+            10 if like(name, b"connection") => self.connection(value),
+            10 if like(name, b"keep-alive") => self.noted.flags |= flag::KEEP_ALIVE_FIELD,
+            14 if like(name, b"content-length") => self.content_length(value),
+            16 if like(name, b"proxy-connection") => {
+                self.noted.flags |= flag::PROXY_CONNECTION;
                 if members(value).any(|m| same(m, b"keep-alive")) {
-                    self.flags |= flag::PROXY_KEEP_ALIVE;
+                    self.noted.flags |= flag::PROXY_KEEP_ALIVE;
                 }
             }
-            17 if is(b"transfer-encoding") => self.transfer_encoding(value),
+            17 if like(name, b"transfer-encoding") => self.transfer_encoding(value),
             _ => return false,
         }
         true
     }
 
     fn host(&mut self, value: &[u8]) {
-        if self.flags & flag::HOST != 0 {
-            self.flags |= flag::HOST_TWICE;
+        if self.noted.flags & flag::HOST != 0 {
+            self.noted.flags |= flag::HOST_TWICE;
         }
-        self.flags |= flag::HOST;
+        self.noted.flags |= flag::HOST;
         if value.is_empty() {
-            self.flags |= flag::HOST_EMPTY;
-        } else if !grammar::is_host(value) {
-            self.flags |= flag::HOST_BAD;
+            self.noted.flags |= flag::HOST_EMPTY;
+        } else if !is_plain_host(value) && !grammar::is_host(value) {
+            self.noted.flags |= flag::HOST_BAD;
         }
     }
 
     fn expect(&mut self, value: &[u8]) {
         for member in members(value).filter(|m| !m.is_empty()) {
-            self.flags |= if same(member, b"100-continue") {
+            self.noted.flags |= if same(member, b"100-continue") {
                 flag::EXPECT_CONTINUE
             } else {
                 flag::EXPECT_OTHER
@@ -374,23 +492,29 @@ impl Scan {
 
     fn upgrade(&mut self, value: &[u8]) {
         if members(value).any(grammar::is_protocol) {
-            self.flags |= flag::UPGRADE;
+            self.noted.flags |= flag::UPGRADE;
         }
     }
 
     /// S1.1: whole options, in any case, of all lines together.
     fn connection(&mut self, value: &[u8]) {
+        // What nearly all of them say.
+        if like(value, b"keep-alive") && self.options < limits::CONNECTION_OPTIONS {
+            self.options += 1;
+            self.noted.flags |= flag::KEEP_ALIVE;
+            return;
+        }
         for member in members(value).filter(|m| !m.is_empty()) {
             self.options = self.options.saturating_add(1);
             if !grammar::is_token(member) || self.options > limits::CONNECTION_OPTIONS {
-                self.flags |= flag::OPTIONS_BAD;
+                self.noted.flags |= flag::OPTIONS_BAD;
             }
             if same(member, b"close") {
-                self.flags |= flag::CLOSE;
+                self.noted.flags |= flag::CLOSE;
             } else if same(member, b"keep-alive") {
-                self.flags |= flag::KEEP_ALIVE;
+                self.noted.flags |= flag::KEEP_ALIVE;
             } else if same(member, b"upgrade") {
-                self.flags |= flag::UPGRADE_OPTION;
+                self.noted.flags |= flag::UPGRADE_OPTION;
             }
         }
     }
@@ -399,17 +523,17 @@ impl Scan {
     fn content_length(&mut self, value: &[u8]) {
         for member in members(value) {
             let Some(n) = grammar::decimal(member) else {
-                self.flags |= flag::LENGTH_BAD;
+                self.noted.flags |= flag::LENGTH_BAD;
                 continue;
             };
             let digits = u8::try_from(member.len()).unwrap_or(u8::MAX);
-            if self.flags & flag::LENGTH != 0 {
-                self.flags |= flag::LENGTH_TWICE;
+            if self.noted.flags & flag::LENGTH != 0 {
+                self.noted.flags |= flag::LENGTH_TWICE;
                 if n != self.length || digits != self.digits || digits == u8::MAX {
-                    self.flags |= flag::LENGTH_BAD;
+                    self.noted.flags |= flag::LENGTH_BAD;
                 }
             }
-            self.flags |= flag::LENGTH;
+            self.noted.flags |= flag::LENGTH;
             self.length = n;
             self.digits = digits;
         }
@@ -417,26 +541,28 @@ impl Scan {
 
     /// S8.2, over all lines together.
     fn transfer_encoding(&mut self, value: &[u8]) {
-        self.flags |= flag::CODING;
+        self.noted.flags |= flag::CODING;
         for member in grammar::quoted_members(value) {
-            if self.flags & flag::CHUNKED != 0 {
-                self.flags |= flag::CODING_AFTER;
+            if self.noted.flags & flag::CHUNKED != 0 {
+                self.noted.flags |= flag::CODING_AFTER;
             }
             let name = member.split(|&b| b == b';').next().map(trim).unwrap_or_default();
             if same(member, b"chunked") {
-                if self.flags & flag::CHUNKED != 0 {
-                    self.flags |= flag::CODING_BAD;
+                if self.noted.flags & flag::CHUNKED != 0 {
+                    self.noted.flags |= flag::CODING_BAD;
                 }
-                self.flags |= flag::CHUNKED;
+                self.noted.flags |= flag::CHUNKED;
             } else if !grammar::is_token(name) || same(name, b"chunked") || same(name, b"identity")
             {
-                self.flags |= flag::CODING_BAD;
+                self.noted.flags |= flag::CODING_BAD;
             } else {
-                self.flags |= flag::CODING_OTHER;
+                self.noted.flags |= flag::CODING_OTHER;
             }
         }
     }
+}
 
+impl Noted {
     pub(crate) fn has(&self, flags: u32) -> bool {
         self.flags & flags != 0
     }
@@ -469,13 +595,14 @@ impl Scan {
         self.method
     }
 
-    pub(crate) fn lengths(&self) -> Lengths {
+    /// What was said of the length, which is this one if there is one.
+    pub(crate) fn lengths(&self, length: u64) -> Lengths {
         if self.has(flag::LENGTH_BAD) {
             Lengths::Bad
         } else if self.has(flag::LENGTH_TWICE) {
-            Lengths::Same(self.length)
+            Lengths::Same(length)
         } else if self.has(flag::LENGTH) {
-            Lengths::One(self.length)
+            Lengths::One(length)
         } else {
             Lengths::Absent
         }
@@ -495,6 +622,82 @@ impl Scan {
         }
     }
 }
+
+/// Whether `v` is `known` in any case: `known` in lower case, of letters and `-`, and `v` without control
+/// characters, one of which would pass for `-`.
+#[inline(always)]
+fn like<const N: usize>(v: &[u8], known: &[u8; N]) -> bool {
+    let Some(v) = v.first_chunk::<N>().filter(|_| v.len() == N) else { return false };
+    v.iter().zip(known).fold(0, |differs, (&a, &b)| differs | (a | 0x20) ^ b) == 0
+}
+
+/// Whether a field with a name that begins so (in lower case), and is so long, may be one that
+/// [`Scan::note`] knows: a table by a hash of the first four octets, without collisions among those.
+#[inline(always)]
+pub(super) fn may_decide(first: u32, len: usize) -> bool {
+    #[expect(clippy::indexing_slicing, reason = "five bits, thirty-two places")]
+    let known = KNOWN[(first.wrapping_mul(MULTIPLIER) >> 27) as usize];
+    known == (first, len as u8)
+}
+
+const DECIDING: [&[u8]; 9] = [
+    b"via:",
+    b"host",
+    b"expect",
+    b"upgrade",
+    b"connection",
+    b"keep-alive",
+    b"content-length",
+    b"proxy-connection",
+    b"transfer-encoding",
+];
+
+/// The first factor under which no two names of [`DECIDING`] meet.
+const MULTIPLIER: u32 = {
+    let mut factor = 0x9e37_79b1u32;
+    while !tells_apart(factor) {
+        factor = factor.wrapping_add(2);
+    }
+    factor
+};
+
+const fn tells_apart(factor: u32) -> bool {
+    let mut seen = 0u32;
+    let mut i = 0;
+    while i < DECIDING.len() {
+        let place = 1u32 << (first_of(i).wrapping_mul(factor) >> 27);
+        if seen & place != 0 {
+            return false;
+        }
+        seen |= place;
+        i += 1;
+    }
+    true
+}
+
+const fn first_of(i: usize) -> u32 {
+    #[expect(clippy::indexing_slicing, reason = "bounded by the callers, and const")]
+    match DECIDING[i].first_chunk::<4>() {
+        Some(first) => u32::from_le_bytes(*first),
+        None => 0,
+    }
+}
+
+static KNOWN: [(u32, u8); 32] = {
+    let mut table = [(0u32, 0u8); 32];
+    let mut i = 0;
+    while i < DECIDING.len() {
+        let place = (first_of(i).wrapping_mul(MULTIPLIER) >> 27) as usize;
+        #[expect(clippy::indexing_slicing, reason = "bounded by the loop, and const")]
+        {
+            let colon =
+                if DECIDING[i].len() == 4 && first_of(i) >> 24 == b':' as u32 { 1 } else { 0 };
+            table[place] = (first_of(i), DECIDING[i].len() as u8 - colon);
+        }
+        i += 1;
+    }
+    table
+};
 
 /// `HTTP/` DIGIT `.` DIGIT, in upper case and nothing else (RFC 9112 §2.3).
 fn version_of(v: &[u8]) -> Option<(u8, u8)> {

@@ -7,6 +7,7 @@ use crate::error::{Failure, Fault, Kind};
 use crate::framing::RequestFraming;
 use crate::grammar::Protocols;
 use crate::head::fields::Trailers;
+use crate::head::index::Index;
 use crate::head::request::RequestHead;
 use crate::head::scan::{Scan, flag};
 use crate::limits;
@@ -26,6 +27,7 @@ enum Turn<'b> {
 use Turn::{Again, Found, Wait};
 
 impl Connection {
+    #[inline(always)]
     pub(super) fn read_on<'b>(
         &mut self,
         now: Instant,
@@ -55,9 +57,10 @@ impl Connection {
         }
     }
 
+    #[inline(always)]
     fn one_turn<'b>(&mut self, now: Instant, bytes: &'b [u8], room: usize) -> Turn<'b> {
         match self.rx {
-            Rx::Idle { blank } => self.between(now, bytes, blank),
+            Rx::Idle { blank } => self.between(now, bytes, room, blank),
             Rx::Head(scan) => self.head(now, bytes, room, scan),
             Rx::Held(_) => {
                 if !bytes.is_empty() {
@@ -113,7 +116,8 @@ impl Connection {
     }
 
     /// Between requests: passes over empty lines, up to a limit (S8.4).
-    fn between<'b>(&mut self, now: Instant, bytes: &[u8], blank: u8) -> Turn<'b> {
+    #[inline(always)]
+    fn between<'b>(&mut self, now: Instant, bytes: &'b [u8], room: usize, blank: u8) -> Turn<'b> {
         match bytes {
             [] if self.flags & is::EOF != 0 => {
                 self.decide(CloseReason::PeerClosed);
@@ -132,21 +136,24 @@ impl Connection {
                 Again(2)
             }
             _ => {
-                self.enter(Rx::Head(Scan::new()));
+                let scan = Scan::new();
+                self.enter(Rx::Head(scan));
                 self.touch(now);
                 self.begun = self.begun.max(now);
-                Again(0)
+                self.head(now, bytes, room, scan)
             }
         }
     }
 
+    #[inline(always)]
     fn head<'b>(&mut self, now: Instant, bytes: &'b [u8], room: usize, mut scan: Scan) -> Turn<'b> {
         if room == 0 {
             self.flags |= is::PAUSED;
             return Wait(0);
         }
         self.resume(now);
-        match scan.advance(bytes, &self.config.head_rules()) {
+        let mut index = Index::new();
+        match scan.advance(bytes, &self.config.head_rules(), &mut index) {
             Ok(None) if self.flags & is::EOF != 0 => self.cut_short(Kind::IncompleteHead, bytes),
             Ok(None) => {
                 self.enter(Rx::Head(scan));
@@ -154,7 +161,13 @@ impl Connection {
             }
             Ok(Some(n)) => {
                 let head = bytes.get(..n).unwrap_or(bytes);
-                match RequestHead::judge(head, scan, self.config.demands()) {
+                match RequestHead::judge(
+                    head,
+                    scan.noted(),
+                    scan.length(),
+                    &index,
+                    self.config.demands(),
+                ) {
                     Ok(head) => {
                         let rest = bytes.get(n..).unwrap_or_default();
                         self.accept(now, &head, !rest.is_empty());
@@ -171,30 +184,31 @@ impl Connection {
     }
 
     /// A request is accepted: notes what its exchange will be decided on.
+    #[inline(always)]
     fn accept(&mut self, now: Instant, head: &RequestHead<'_>, more: bool) {
-        let scan = head.scan();
-        let http10 = scan.is_http10();
+        let noted = head.noted();
+        let http10 = noted.is_http10();
         let origin = !self.config.is_proxy();
         self.served = self.served.saturating_add(1);
         let mut f = self.facts.only(SERVER_STICKY);
-        f.set(ServerFacts::close, scan.has(flag::CLOSE));
+        f.set(ServerFacts::close, noted.has(flag::CLOSE));
         f.set(ServerFacts::http10, http10);
         // S9.4: the legacy of clients that mean a proxy by it, where no relay can have passed it on.
         let legacy = self.config.heeds_proxy_connection()
             && !origin
-            && scan.has(flag::PROXY_KEEP_ALIVE)
-            && scan.has(flag::ABSOLUTE)
-            && !scan.has(flag::VIA);
-        f.set(ServerFacts::keep_alive, scan.has(flag::KEEP_ALIVE) || http10 && legacy);
+            && noted.has(flag::PROXY_KEEP_ALIVE)
+            && noted.has(flag::ABSOLUTE)
+            && !noted.has(flag::VIA);
+        f.set(ServerFacts::keep_alive, noted.has(flag::KEEP_ALIVE) || http10 && legacy);
         f.set(ServerFacts::proxy, http10 && !origin && !legacy);
         // S9.6: signs that a relay between us passes on what it does not understand.
         let relay = flag::VIA | flag::PROXY_CONNECTION | flag::ABSOLUTE;
-        f.set(ServerFacts::relayed, http10 && origin && scan.has(relay));
-        f.set(ServerFacts::options_bad, scan.has(flag::OPTIONS_BAD));
-        let coding = scan.has(flag::CODING);
+        f.set(ServerFacts::relayed, http10 && origin && noted.has(relay));
+        f.set(ServerFacts::options_bad, noted.has(flag::OPTIONS_BAD));
+        let coding = noted.has(flag::CODING);
         f.set(
             ServerFacts::coding_unsafe,
-            coding && (http10 || scan.has(flag::LENGTH | flag::LENGTH_BAD)),
+            coding && (http10 || noted.has(flag::LENGTH | flag::LENGTH_BAD)),
         );
         let limit = self.config.max_requests;
         f.set(ServerFacts::last, limit > 0 && self.served >= limit);
@@ -204,7 +218,7 @@ impl Connection {
 
         self.flags = self.flags & !is::OF_REQUEST | is::USED;
         let mut note = |bit, on| self.flags |= if on { bit } else { 0 };
-        note(is::HEAD, head.method() == "HEAD");
+        note(is::HEAD, head.is_head());
         note(is::CONNECT, head.is_connect());
         note(is::EXPECT, head.expects_continue() && !more);
         note(is::UNTOLD, head.expects_continue() && origin);

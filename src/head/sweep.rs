@@ -1,0 +1,389 @@
+//! The fast way through a head: where lines end in a block of octets, then the lines that end there.
+//!
+//! It does what [`Lines::next`] and [`Lines::field`] do for plain lines, and leaves to them whatever is
+//! not plain: an octet that must not stand there, a line cut short, a fold, a name with a digit. What it
+//! accepts, they accept with the same result; a property holds the two against each other.
+//!
+//! A block tells where line ends may be to two octets, and of a run of them only the first. What could
+//! hide so is a control character right before a line end, or in a run of them right behind one. A line
+//! with such a last octet, or with one among its first three, is not plain.
+
+use super::index::Index;
+#[cfg(doc)]
+use super::scan::Lines;
+use super::scan::{Rules, Scan, may_decide};
+use crate::block::{self, BLOCK};
+use crate::bytes::trim;
+use crate::error::Fault;
+use core::hint::select_unpredictable;
+
+/// What a sweep found.
+pub(super) enum Swept {
+    /// The empty line, and where it ends.
+    End(usize),
+    /// A line that is to be looked at slowly, or none.
+    Line,
+}
+
+/// Octets that there must be for a sweep.
+pub(super) const LEAST: usize = 16;
+
+impl Scan {
+    /// Takes all plain lines from where the scan stands, as far as they are within `window`, of which at
+    /// least [`LEAST`] octets were not looked at. `bound` is that of the start line.
+    pub(super) fn sweep(
+        &mut self,
+        window: &[u8],
+        bound: usize,
+        rules: &Rules,
+        index: &mut Index,
+    ) -> Result<Swept, Fault> {
+        let mut line = usize::from(self.lines.line);
+        let mut from = usize::from(self.lines.at);
+        if from > line {
+            // What was looked at before may hold HTAB or obs-text.
+            return Ok(Swept::Line);
+        }
+        let mut looked = look(window, from);
+        if !self.started {
+            let start = looked.next().and_then(|pair| End::at(window, pair));
+            let Some(end) = start.filter(|end| end.stop + 2 <= bound) else {
+                return self.leave(window, line, line);
+            };
+            if !self.plain_start(window.get(..end.stop).unwrap_or_default(), rules) {
+                return self.leave(window, line, line);
+            }
+            line = end.stop + 2;
+            self.begin(line);
+            if !is_visible(end.next) {
+                return self.stop_at(window, line);
+            }
+        }
+        let mut left = rules.fields.saturating_sub(self.lines.fields);
+        let at = 'lines: loop {
+            while let Some(pair) = looked.next() {
+                let Some(end) = End::at(window, pair) else { break 'lines pair };
+                let Some((first, colon)) = plain(window, line, &end) else { break 'lines line };
+                if left == 0 {
+                    break 'lines line;
+                }
+                left -= 1;
+                index.push(colon, end.stop);
+                if may_decide(first, colon - line) {
+                    let name = window.get(line..colon).unwrap_or_default();
+                    let value = window.get(colon + 1..end.stop).unwrap_or_default();
+                    self.note(name, trim(value));
+                }
+                line = end.stop + 2;
+                // No field name begins with a space or a stop.
+                if !is_visible(end.next) {
+                    break 'lines line;
+                }
+            }
+            from = looked.seen.max(line);
+            if from >= window.len() {
+                break from;
+            }
+            looked = look(window, from);
+        };
+        self.lines.fields = rules.fields - left;
+        if at == line { self.stop_at(window, line) } else { self.leave(window, line, at) }
+    }
+
+    /// What begins at `line` is no plain field line: it is the end of the head, or to be looked at slowly.
+    #[inline(always)]
+    fn stop_at(&mut self, window: &[u8], line: usize) -> Result<Swept, Fault> {
+        if window.get(line..line + 2) == Some(b"\r\n") {
+            return Ok(Swept::End(line + 2));
+        }
+        self.leave(window, line, line)
+    }
+
+    /// Leaves the line that begins at `line`, looked at up to `at`: unless a stop hides in its first octets,
+    /// behind the line end before. Then it is looked at from its beginning.
+    fn leave(&mut self, window: &[u8], line: usize, at: usize) -> Result<Swept, Fault> {
+        let open =
+            window.get(line..line + 4).is_some_and(|first| !first.iter().any(|&b| is_stop(b)));
+        self.lines.go_on(line, if open { at.max(line) } else { line });
+        Ok(Swept::Line)
+    }
+}
+
+/// A part of the window, and where lines may end in it.
+struct Looked {
+    base: usize,
+    /// From `base` on, a bit for two octets, or for one: the first of each run of stops.
+    begins: u64,
+    /// Whether it is for two.
+    scale: u32,
+    /// Where the part ends.
+    seen: usize,
+}
+
+impl Looked {
+    #[inline(always)]
+    fn new(base: usize, hits: u64, scale: u32, seen: usize) -> Self {
+        Self { base, begins: hits & !(hits << 1), scale, seen }
+    }
+
+    /// Where the next run begins: there, or one octet behind.
+    #[inline(always)]
+    fn next(&mut self) -> Option<usize> {
+        if self.begins == 0 {
+            return None;
+        }
+        let pair = self.base + ((self.begins.trailing_zeros() as usize) << self.scale);
+        self.begins &= self.begins - 1;
+        Some(pair)
+    }
+}
+
+/// The stops from `from` on, as far as a block reaches.
+#[inline(always)]
+fn look(window: &[u8], from: usize) -> Looked {
+    let rest = window.get(from..).unwrap_or_default();
+    if let Some(block) = rest.first_chunk::<BLOCK>() {
+        return Looked::new(from, block::stops(block), 1, from + BLOCK);
+    }
+    let seen = window.len();
+    let Some(block) = window.last_chunk::<BLOCK>() else {
+        if let (Some(first), Some(last), 16..=32) =
+            (rest.first_chunk(), rest.last_chunk(), rest.len())
+        {
+            // The two may overlap.
+            let hits = block::few_stops(first) | block::few_stops(last) << (rest.len() - 16);
+            return Looked::new(from, hits, 0, seen);
+        }
+        return Looked::new(from, short(rest), 1, seen);
+    };
+    // The last block, without what was looked at before. Two octets that share a bit may lie on both
+    // sides of the limit; then the first is the end of the line before, or was no stop, and it is left.
+    let base = window.len() - BLOCK;
+    let before = from - base;
+    let mut hits = block::stops(block) & (u64::MAX << (before / 2));
+    if before % 2 == 1 && rest.first().is_some_and(|&b| !is_stop(b)) {
+        hits &= !(1 << (before / 2));
+    }
+    Looked::new(base, hits, 1, seen)
+}
+
+/// As a block has it: all control characters, and all from 0x7f.
+#[inline(always)]
+fn is_stop(b: u8) -> bool {
+    (b.wrapping_add(1) as i8) < 0x21
+}
+
+/// The stops of what is shorter than a block, but not than [`LEAST`].
+#[inline(always)]
+fn short(rest: &[u8]) -> u64 {
+    let mut padded = [b' '; BLOCK];
+    let (whole, _) = rest.as_chunks::<LEAST>();
+    for (to, from) in padded.as_chunks_mut::<LEAST>().0.iter_mut().zip(whole) {
+        *to = *from;
+    }
+    if let Some(last) = rest.last_chunk::<LEAST>()
+        && let Some(to) = padded.get_mut(rest.len() - LEAST..rest.len())
+    {
+        to.copy_from_slice(last);
+    }
+    block::stops(&padded)
+}
+
+/// A line end, and the octets around it.
+struct End {
+    /// Where the CR stands.
+    stop: usize,
+    /// The last octet of the line.
+    last: u8,
+    /// The first octet of the next line.
+    next: u8,
+}
+
+impl End {
+    /// The line end at `pair`, or one octet behind it, if one is there. No branch tells which: it would be
+    /// wrong every other time.
+    #[inline(always)]
+    fn at(window: &[u8], pair: usize) -> Option<Self> {
+        const CR: u32 = b'\r' as u32;
+        const LF: u32 = b'\n' as u32;
+        let around = window.get(pair.wrapping_sub(1)..)?.first_chunk::<5>()?;
+        let even = u32::from_le_bytes(*around.first_chunk()?);
+        let odd = u32::from_le_bytes(*around.last_chunk()?);
+        let is_odd = even & 0xff00 != CR << 8;
+        let around = select_unpredictable(is_odd, odd, even);
+        (around & 0x00ff_ff00 == CR << 8 | LF << 16).then_some(Self {
+            stop: pair + usize::from(is_odd),
+            last: around as u8,
+            next: (around >> 24) as u8,
+        })
+    }
+}
+
+/// A field line as almost all are: a name of letters and `-`, and a colon with no control character
+/// behind it; and a visible character of ASCII at the end. Gives the first four
+/// octets, in lower case, and the place of the colon.
+#[inline(always)]
+fn plain(window: &[u8], begin: usize, end: &End) -> Option<(u32, usize)> {
+    const FEW: usize = 16;
+    let rest = window.get(begin..)?;
+    let (first, len, behind) = match rest.first_chunk::<{ FEW + 2 }>() {
+        Some(seen) => {
+            let len = block::few_letters(seen.first_chunk()?);
+            let first = *seen.first_chunk::<4>()?;
+            if len < FEW {
+                (first, len, *seen.get(len % FEW..)?.first_chunk::<2>()?)
+            } else {
+                let len = many_letters(rest);
+                (first, len, *rest.get(len..)?.first_chunk::<2>()?)
+            }
+        }
+        None => {
+            let len = many_letters(rest);
+            (*rest.first_chunk::<4>()?, len, *rest.get(len..)?.first_chunk::<2>()?)
+        }
+    };
+    let [colon, value] = behind;
+    let first = u32::from_le_bytes(first) | 0x2020_2020;
+    let fine = (colon == b':') & !is_stop(value) & is_visible(end.last);
+    (fine & (len > 0)).then_some((first, begin + len))
+}
+
+/// The same for long names, and near the end of what is there. Apart, to leave the registers to others.
+#[inline(never)]
+fn many_letters(rest: &[u8]) -> usize {
+    let mut len = 0;
+    while let Some(seen) = rest.get(len..).and_then(|r| r.first_chunk()) {
+        match block::few_letters(seen) {
+            16 => len += 16,
+            few => return len + few,
+        }
+    }
+    let rest = rest.get(len..).unwrap_or_default();
+    len + rest.iter().take_while(|&&b| block::is_letter(b)).count()
+}
+
+#[inline(always)]
+fn is_visible(b: u8) -> bool {
+    b.wrapping_sub(0x21) < 0x7f - 0x21
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::fields::Fields;
+    use super::super::index::Index;
+    use super::super::request;
+    use super::super::scan::{Rules, Scan, What};
+    use super::LEAST;
+    use proptest::prelude::*;
+
+    /// What a scan makes of a head that comes in pieces which end at these places.
+    fn scanned(head: &[u8], cuts: &[usize], rules: &Rules, least: usize) -> String {
+        let mut scan = Scan::new();
+        for &cut in cuts.iter().chain([&head.len()]) {
+            let mut index = Index::new();
+            match scan.advance_by(&head[..cut.min(head.len())], rules, &mut index, least) {
+                Ok(None) => {}
+                Ok(Some(end)) => {
+                    let noted = scan.noted();
+                    let head = &head[..end - 2];
+                    let fields: Vec<_> = Fields::new(head, noted.section(), index).collect();
+                    let again: Vec<_> = Fields::new(head, noted.section(), Index::new()).collect();
+                    assert_eq!(fields, again, "an index that misleads");
+                    return format!("{end} {noted:?} {} {fields:?}", scan.length());
+                }
+                Err(fault) => return format!("{fault:?}"),
+            }
+        }
+        "incomplete".into()
+    }
+
+    fn agree(head: &[u8], cuts: &[usize], what: What) {
+        for (max, fields) in [(32_768, 100), (300, 100), (4_000, 3)] {
+            let rules = Rules { what, ..request::rules(max, 120, fields) };
+            let want = scanned(head, &[], &rules, usize::MAX);
+            let cut = scanned(head, cuts, &rules, LEAST);
+            assert_eq!(cut, want, "{:?} at {cuts:?}", String::from_utf8_lossy(head));
+            assert_eq!(scanned(head, &[], &rules, LEAST), want, "whole");
+        }
+    }
+
+    fn line() -> impl Strategy<Value = Vec<u8>> {
+        let name = prop_oneof![
+            6 => "[A-Za-z-]{1,20}",
+            2 => "[A-Za-z-]{14,40}",
+            1 => "[A-Za-z0-9_!#. -]{0,8}",
+            3 => prop::sample::select(vec![
+                "Host", "Connection", "Content-Length", "transfer-encoding", "Via", "Expect",
+                "Upgrade", "keep-alive", "Proxy-Connection",
+            ]).prop_map(String::from),
+        ];
+        let colon = prop_oneof![8 => Just(": "), 1 => Just(":"), 1 => Just(":  "), 1 => Just(" :")];
+        let value = prop_oneof![
+            6 => "[ -~]{0,60}",
+            2 => prop::sample::select(vec![
+                "5", "chunked", "close", "keep-alive", "a, close ", "h:80", "100-continue", "",
+            ]).prop_map(String::from),
+            1 => "[\t -~\u{80}-\u{ff}]{0,300}",
+        ];
+        let end = prop_oneof![20 => Just("\r\n"), 1 => Just("\n"), 1 => Just("\r\r\n")];
+        (name, colon, value, end).prop_map(|(n, c, v, e)| format!("{n}{c}{v}{e}").into_bytes())
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(3_000))]
+
+        /// Swept and looked at line by line, whole and in pieces, a head is the same, and so is what is
+        /// wrong with it.
+        #[test]
+        fn a_sweep_finds_what_the_slow_way_finds(
+            start in prop_oneof![
+                4 => "(GET|POST|HEAD|X) /[a-z/?=#]{0,90} HTTP/1\\.[0-9]",
+                1 => "[A-Za-z ]{0,12}",
+                4 => "HTTP/1\\.[01] [0-9]{3} [ -~]{0,20}",
+            ],
+            lines in prop::collection::vec(line(), 0..12),
+            spoilt in prop::collection::vec((any::<prop::sample::Index>(), any::<u8>()), 0..3),
+            behind in prop::collection::vec(any::<u8>(), 0..200),
+            mut cuts in prop::collection::vec(0..900usize, 0..12),
+        ) {
+            let mut head = start.clone().into_bytes();
+            head.extend_from_slice(b"\r\n");
+            lines.iter().for_each(|l| head.extend_from_slice(l));
+            head.extend_from_slice(b"\r\n");
+            let whole = head.clone();
+            cuts.sort_unstable();
+            for spoil in 0..=spoilt.len() {
+                let mut head = whole.clone();
+                for (at, b) in &spoilt[..spoil] {
+                    let at = at.index(head.len());
+                    head[at] = *b;
+                }
+                head.extend_from_slice(&behind);
+                let what = if start.starts_with("HTTP") { What::Response } else { What::Request };
+                agree(&head, &cuts, what);
+            }
+        }
+    }
+
+    /// Every octet at every place of a head, and two of them around a line end.
+    #[test]
+    fn one_wrong_octet_is_found_wherever_it_stands() {
+        let head =
+            b"GET /a HTTP/1.1\r\nHost: example.org\r\nA: b\r\nAccept-Language: en\r\nB-C:d\r\n\
+            Connection: keep-alive\r\nX-Long-Long-Long-Long-Name: value\r\n\r\nbehind it";
+        for at in 0..head.len() {
+            for b in [0, 1, b'\t', b'\n', b'\r', b' ', b':', b'a', 0x7f, 0x80, 0xff] {
+                let mut head = head.to_vec();
+                head[at] = b;
+                agree(&head, &[at, at + 1], What::Request);
+                if let Some(next) = head.get_mut(at + 1) {
+                    *next = b;
+                    agree(&head, &[at + 1, at + 2], What::Request);
+                }
+                let mut longer = head.clone();
+                longer.splice(at..at, [b'\r', b'\n', b]);
+                agree(&longer, &[], What::Request);
+            }
+        }
+    }
+}
