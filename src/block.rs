@@ -73,6 +73,52 @@ pub(crate) fn few_stops(octets: &[u8; 16]) -> u64 {
     few(octets, |b| (b.wrapping_add(1) as i8) < 0x21)
 }
 
+/// Whether these are letters and `-` alone. False may also mean that they are few.
+#[inline(always)]
+pub(crate) fn are_letters(v: &[u8]) -> bool {
+    let (Some(first), Some(last)) = (v.first_chunk(), v.last_chunk()) else { return false };
+    if v.len() <= 16 {
+        return others(first) | others(last) == 0;
+    }
+    let whole = v.as_chunks::<8>().0.iter().fold(0, |all, octets| all | others(octets));
+    whole | others(last) == 0
+}
+
+/// The highest bit of each octet that is neither a letter nor `-`, right up to the first one.
+#[inline(always)]
+fn others(octets: &[u8; 8]) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let w = u64::from_le_bytes(*octets);
+    let lower = w | EACH * 0x20;
+    let from_a = lower.wrapping_add(EACH * (0x80 - 0x61));
+    let past_z = lower.wrapping_add(EACH * (0x80 - 0x7b));
+    let no_dash = (w ^ EACH * 0x2d).wrapping_add(EACH * 0x7f);
+    ((!from_a | past_z) & no_dash | w) & EACH * 0x80
+}
+
+/// Whether these are spaces and visible characters of ASCII alone. False may also mean that they are few.
+#[inline(always)]
+pub(crate) fn are_visible(v: &[u8]) -> bool {
+    let (Some(first), Some(last)) = (v.first_chunk(), v.last_chunk()) else { return false };
+    if v.len() <= 16 {
+        return hidden(first) | hidden(last) == 0;
+    }
+    let whole = v.as_chunks::<8>().0.iter().fold(0, |all, octets| all | hidden(octets));
+    whole | hidden(last) == 0
+}
+
+/// The highest bit of each octet below 0x20 and from 0x7f.
+#[inline(always)]
+fn hidden(octets: &[u8; 8]) -> u64 {
+    const EACH: u64 = 0x0101_0101_0101_0101;
+    let w = u64::from_le_bytes(*octets);
+    let low = w & EACH * 0x7f;
+    // The highest bit is set from 0x20 on, and for 0x7f.
+    let from_space = low.wrapping_add(EACH * (0x80 - 0x20));
+    let is_del = low.wrapping_add(EACH);
+    (!from_space | is_del | w) & EACH * 0x80
+}
+
 /// Whether these are all characters that a request target may hold; of octets without control
 /// characters other than HTAB, and with `before` others in front of them.
 #[inline(always)]
@@ -153,6 +199,21 @@ mod tests {
             }
         }
         assert_eq!(few_letters(&[b'Z'; 16]), 16);
+    }
+
+    #[test]
+    fn letters_alone_and_visible_characters_alone() {
+        for len in 0..40 {
+            for at in 0..len {
+                for b in 0..=255u8 {
+                    let mut v = vec![b'x'; len];
+                    v[at] = b;
+                    assert_eq!(are_letters(&v), len >= 8 && is_letter(b), "{b} at {at} of {len}");
+                    let visible = (0x20..0x7f).contains(&b);
+                    assert_eq!(are_visible(&v), len >= 8 && visible, "{b} at {at} of {len}");
+                }
+            }
+        }
     }
 
     #[test]

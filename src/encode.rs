@@ -3,6 +3,7 @@
 //! `Connection`, `Keep-Alive`, `Content-Length` and `Transfer-Encoding` belong to the machine: what
 //! the caller supplies of them is merged or checked, and then written anew (S1.4).
 
+use crate::block;
 use crate::bytes::{is_stop, trim};
 use crate::content::Plan;
 use crate::error::{Part, SendError};
@@ -21,15 +22,20 @@ impl<'o> Writer<'o> {
         Self { out, at: 0 }
     }
 
+    #[inline(always)]
     pub(crate) fn put(&mut self, bytes: &[u8]) {
         let end = self.at.saturating_add(bytes.len());
         if let Some(space) = self.out.get_mut(self.at..end) {
-            space.copy_from_slice(bytes);
+            copy(space, bytes);
         }
         self.at = end;
     }
 
+    #[inline]
     pub(crate) fn number(&mut self, mut n: u64) {
+        if n < 10 {
+            return self.put(&[b'0' + n as u8]);
+        }
         let mut digits = [0u8; 20];
         let mut len = 0;
         for slot in digits.iter_mut().rev() {
@@ -45,10 +51,10 @@ impl<'o> Writer<'o> {
 
     /// A field line, checked.
     pub(crate) fn line(&mut self, line: &Line<'_>) -> Result<(), SendError> {
-        if !grammar::is_token(line.name) {
+        if !is_name(line.name) {
             return Err(SendError::Invalid(Part::FieldName));
         }
-        if line.value.iter().any(|&b| is_stop(b)) {
+        if !is_text(line.value) {
             return Err(SendError::Invalid(Part::FieldValue));
         }
         self.put(line.name);
@@ -66,6 +72,44 @@ impl<'o> Writer<'o> {
             Ok(self.at)
         }
     }
+}
+
+/// Copies `from`, which is as long as `to`. Most of what a head is made of is short, and the lengths vary:
+/// two copies of a fixed size, which overlap, cost less than a call that has to find that out.
+#[inline(always)]
+fn copy(to: &mut [u8], from: &[u8]) {
+    #[inline(always)]
+    fn ends<const N: usize>(to: &mut [u8], from: &[u8]) {
+        if let (Some(to), Some(from)) = (to.first_chunk_mut::<N>(), from.first_chunk::<N>()) {
+            *to = *from;
+        }
+        if let (Some(to), Some(from)) = (to.last_chunk_mut::<N>(), from.last_chunk::<N>()) {
+            *to = *from;
+        }
+    }
+    match from.len() {
+        0 => {}
+        1 => ends::<1>(to, from),
+        2..4 => ends::<2>(to, from),
+        4..8 => ends::<4>(to, from),
+        8..16 => ends::<8>(to, from),
+        16..=32 => ends::<16>(to, from),
+        33..=64 => ends::<32>(to, from),
+        65..=128 => ends::<64>(to, from),
+        _ => to.copy_from_slice(from),
+    }
+}
+
+/// Whether this is a token; nearly all names are letters and `-` alone.
+#[inline(always)]
+fn is_name(name: &[u8]) -> bool {
+    block::are_letters(name) || grammar::is_token(name)
+}
+
+/// Whether this holds no control character but HTAB.
+#[inline(always)]
+fn is_text(value: &[u8]) -> bool {
+    block::are_visible(value) || !value.iter().any(|&b| is_stop(b))
 }
 
 /// A status and its reason phrase. Made from a number, or from a number and a reason.
@@ -263,6 +307,13 @@ pub(crate) fn status_line(
     if !(100..=999).contains(&status.code) {
         return Err(SendError::Invalid(Part::Status));
     }
+    if minor == 1
+        && status.reason.is_none()
+        && let Some(line) = usual_line(status.code)
+    {
+        w.put(line);
+        return Ok(());
+    }
     let reason = status.reason.unwrap_or_else(|| reason(status.code).as_bytes());
     if reason.iter().any(|&b| is_stop(b)) {
         return Err(SendError::Invalid(Part::Reason));
@@ -306,61 +357,74 @@ impl Declared {
     }
 }
 
-/// The usual reason phrase of a status (RFC 9110 §15); empty where there is none.
-#[must_use]
-pub const fn reason(status: u16) -> &'static str {
-    match status {
-        100 => "Continue",
-        101 => "Switching Protocols",
-        103 => "Early Hints",
-        200 => "OK",
-        201 => "Created",
-        202 => "Accepted",
-        203 => "Non-Authoritative Information",
-        204 => "No Content",
-        205 => "Reset Content",
-        206 => "Partial Content",
-        300 => "Multiple Choices",
-        301 => "Moved Permanently",
-        302 => "Found",
-        303 => "See Other",
-        304 => "Not Modified",
-        307 => "Temporary Redirect",
-        308 => "Permanent Redirect",
-        400 => "Bad Request",
-        401 => "Unauthorized",
-        402 => "Payment Required",
-        403 => "Forbidden",
-        404 => "Not Found",
-        405 => "Method Not Allowed",
-        406 => "Not Acceptable",
-        407 => "Proxy Authentication Required",
-        408 => "Request Timeout",
-        409 => "Conflict",
-        410 => "Gone",
-        411 => "Length Required",
-        412 => "Precondition Failed",
-        413 => "Content Too Large",
-        414 => "URI Too Long",
-        415 => "Unsupported Media Type",
-        416 => "Range Not Satisfiable",
-        417 => "Expectation Failed",
-        418 => "I'm a teapot",
-        421 => "Misdirected Request",
-        422 => "Unprocessable Content",
-        425 => "Too Early",
-        426 => "Upgrade Required",
-        428 => "Precondition Required",
-        429 => "Too Many Requests",
-        431 => "Request Header Fields Too Large",
-        500 => "Internal Server Error",
-        501 => "Not Implemented",
-        502 => "Bad Gateway",
-        503 => "Service Unavailable",
-        504 => "Gateway Timeout",
-        505 => "HTTP Version Not Supported",
-        508 => "Loop Detected",
-        511 => "Network Authentication Required",
-        _ => "",
-    }
+macro_rules! reasons {
+    ($($code:literal $reason:literal)*) => {
+        /// The usual reason phrase of a status (RFC 9110 §15); empty where there is none.
+        #[must_use]
+        pub const fn reason(status: u16) -> &'static str {
+            match status { $($code => $reason,)* _ => "" }
+        }
+
+        /// The whole status line, with the usual reason phrase.
+        fn usual_line(status: u16) -> Option<&'static [u8]> {
+            match status {
+                $($code => Some(concat!("HTTP/1.1 ", $code, " ", $reason, "\r\n").as_bytes()),)*
+                _ => None,
+            }
+        }
+    };
+}
+
+reasons! {
+    100 "Continue"
+    101 "Switching Protocols"
+    103 "Early Hints"
+    200 "OK"
+    201 "Created"
+    202 "Accepted"
+    203 "Non-Authoritative Information"
+    204 "No Content"
+    205 "Reset Content"
+    206 "Partial Content"
+    300 "Multiple Choices"
+    301 "Moved Permanently"
+    302 "Found"
+    303 "See Other"
+    304 "Not Modified"
+    307 "Temporary Redirect"
+    308 "Permanent Redirect"
+    400 "Bad Request"
+    401 "Unauthorized"
+    402 "Payment Required"
+    403 "Forbidden"
+    404 "Not Found"
+    405 "Method Not Allowed"
+    406 "Not Acceptable"
+    407 "Proxy Authentication Required"
+    408 "Request Timeout"
+    409 "Conflict"
+    410 "Gone"
+    411 "Length Required"
+    412 "Precondition Failed"
+    413 "Content Too Large"
+    414 "URI Too Long"
+    415 "Unsupported Media Type"
+    416 "Range Not Satisfiable"
+    417 "Expectation Failed"
+    418 "I'm a teapot"
+    421 "Misdirected Request"
+    422 "Unprocessable Content"
+    425 "Too Early"
+    426 "Upgrade Required"
+    428 "Precondition Required"
+    429 "Too Many Requests"
+    431 "Request Header Fields Too Large"
+    500 "Internal Server Error"
+    501 "Not Implemented"
+    502 "Bad Gateway"
+    503 "Service Unavailable"
+    504 "Gateway Timeout"
+    505 "HTTP Version Not Supported"
+    508 "Loop Detected"
+    511 "Network Authentication Required"
 }

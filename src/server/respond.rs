@@ -103,37 +103,8 @@ impl Connection {
         content: &[u8],
         out: &mut [u8],
     ) -> Result<usize, SendError> {
-        let before = self.clone();
-        let sent = self.reply_or_spoil(now, status.into(), fields, content, out);
-        if sent.is_err() {
-            *self = before;
-        }
-        sent
-    }
-
-    fn reply_or_spoil<'f>(
-        &mut self,
-        now: Instant,
-        status: Status<'_>,
-        fields: impl IntoIterator<Item = impl Into<Line<'f>>>,
-        content: &[u8],
-        out: &mut [u8],
-    ) -> Result<usize, SendError> {
-        let length = content.len() as u64;
-        let started = self.respond(now, status, fields, Content::Length(length), out);
-        let started = started.map_err(|error| match error {
-            SendError::Short { needed } => SendError::Short { needed: needed + content.len() },
-            other => other,
-        })?;
-        if matches!(started.plan, Plan::None | Plan::Tunnel) {
-            return Ok(started.written);
-        }
-        let rest = out.get_mut(started.written..).unwrap_or_default();
-        let moved = self.send(now, content, rest)?;
-        if moved.taken < content.len() {
-            return Err(SendError::Short { needed: started.written + content.len() });
-        }
-        Ok(started.written + moved.written)
+        let length = Content::Length(content.len() as u64);
+        Ok(self.begin(now, status.into(), fields, length, Some(content), out)?.written)
     }
 
     /// Sends a final response head, and declares the content that follows by [`send`](Self::send) or
@@ -154,7 +125,20 @@ impl Connection {
         content: Content,
         out: &mut [u8],
     ) -> Result<Started, SendError> {
-        let status = status.into();
+        self.begin(now, status.into(), fields, content, None, out)
+    }
+
+    /// A response head, and the whole content behind it if it is given.
+    #[inline]
+    fn begin<'f>(
+        &mut self,
+        now: Instant,
+        status: Status<'_>,
+        fields: impl IntoIterator<Item = impl Into<Line<'f>>>,
+        content: Content,
+        whole: Option<&[u8]>,
+        out: &mut [u8],
+    ) -> Result<Started, SendError> {
         if self.tx != Tx::Owed {
             return Err(SendError::NotNow);
         }
@@ -201,6 +185,10 @@ impl Connection {
         self.owned_fields(&mut w, status.code, facts, verdict, &told);
         encode::framing(&mut w, declared);
         w.put(b"\r\n");
+        let sent = matches!(plan, Plan::Length(_)).then_some(whole).flatten();
+        if let Some(content) = sent {
+            w.put(content);
+        }
         let written = w.finish()?;
 
         // From here on nothing fails.
@@ -211,8 +199,8 @@ impl Connection {
         let sending = Outbound::of(plan, self.flags & is::HEAD != 0);
         self.tx = match (tunnel, sending.is_done()) {
             (true, _) => Tx::Tunnel,
-            (false, true) => Tx::Done,
-            (false, false) => Tx::Sending(sending),
+            (false, done) if done || sent.is_some() => Tx::Done,
+            (false, _) => Tx::Sending(sending),
         };
         if let Some(body) = unread {
             self.flags |= is::RENOUNCED;
