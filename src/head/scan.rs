@@ -637,7 +637,11 @@ fn like<const N: usize>(v: &[u8], known: &[u8; N]) -> bool {
 pub(super) fn may_decide(first: u32, len: usize) -> bool {
     #[expect(clippy::indexing_slicing, reason = "five bits, thirty-two places")]
     let known = KNOWN[(first.wrapping_mul(MULTIPLIER) >> 27) as usize];
-    known == (first, len as u8)
+    known == key(first, len)
+}
+
+const fn key(first: u32, len: usize) -> u64 {
+    (len as u64) << 32 | first as u64
 }
 
 const DECIDING: [&[u8]; 9] = [
@@ -683,16 +687,15 @@ const fn first_of(i: usize) -> u32 {
     }
 }
 
-static KNOWN: [(u32, u8); 32] = {
-    let mut table = [(0u32, 0u8); 32];
+static KNOWN: [u64; 32] = {
+    let mut table = [0; 32];
     let mut i = 0;
     while i < DECIDING.len() {
         let place = (first_of(i).wrapping_mul(MULTIPLIER) >> 27) as usize;
         #[expect(clippy::indexing_slicing, reason = "bounded by the loop, and const")]
         {
-            let colon =
-                if DECIDING[i].len() == 4 && first_of(i) >> 24 == b':' as u32 { 1 } else { 0 };
-            table[place] = (first_of(i), DECIDING[i].len() as u8 - colon);
+            let colon = matches!(DECIDING[i], [.., b':']) as usize;
+            table[place] = key(first_of(i), DECIDING[i].len() - colon);
         }
         i += 1;
     }

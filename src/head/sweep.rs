@@ -55,9 +55,11 @@ impl Scan {
             }
             line = end.stop + 2;
             self.begin(line);
-            if !is_visible(end.next) {
+            if !is_letter(end.next) {
                 return self.stop_at(window, line);
             }
+        } else if !window.get(line).is_some_and(|&b| is_letter(b)) {
+            return self.stop_at(window, line);
         }
         let mut left = rules.fields.saturating_sub(self.lines.fields);
         let at = 'lines: loop {
@@ -75,8 +77,8 @@ impl Scan {
                     self.note(name, trim(value));
                 }
                 line = end.stop + 2;
-                // No field name begins with a space or a stop.
-                if !is_visible(end.next) {
+                // Nearly all field names begin with a letter.
+                if !is_letter(end.next) {
                     break 'lines line;
                 }
             }
@@ -242,10 +244,10 @@ fn plain(window: &[u8], begin: usize, end: &End) -> Option<(u32, usize)> {
             (*rest.first_chunk::<4>()?, len, *rest.get(len..)?.first_chunk::<2>()?)
         }
     };
-    let [colon, value] = behind;
-    let first = u32::from_le_bytes(first) | 0x2020_2020;
-    let fine = (colon == b':') & !is_stop(value) & is_visible(end.last);
-    (fine & (len > 0)).then_some((first, begin + len))
+    if behind != *b": " || !is_visible(end.last) {
+        return None;
+    }
+    Some((u32::from_le_bytes(first) | 0x2020_2020, begin + len))
 }
 
 /// The same for long names, and near the end of what is there. Apart, to leave the registers to others.
@@ -260,6 +262,11 @@ fn many_letters(rest: &[u8]) -> usize {
     }
     let rest = rest.get(len..).unwrap_or_default();
     len + rest.iter().take_while(|&&b| block::is_letter(b)).count()
+}
+
+#[inline(always)]
+fn is_letter(b: u8) -> bool {
+    (b | 0x20).wrapping_sub(b'a') < 26
 }
 
 #[inline(always)]
