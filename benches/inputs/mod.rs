@@ -119,7 +119,8 @@ pub(crate) fn cookie4k() -> Vec<u8> {
 pub(crate) fn post1k() -> Vec<u8> {
     let mut all = b"POST /api/v1/items HTTP/1.1\r\nHost: api.example-site.com\r\n\
         User-Agent: reqwest/0.12\r\nAccept: application/json\r\nContent-Type: application/json\r\n\
-        Authorization: Bearer eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.dozjgN\r\n\
+        Authorization: Bearer eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9.eyJzdWIiOiIxMjM0NTY3ODkwIn0.\
+        dozjgNryP4J3jVmNHl0w5N\r\n\
         Content-Length: 1024\r\nConnection: keep-alive\r\n\r\n"
         .to_vec();
     all.extend_from_slice(Lcg(3).text(1024).as_bytes());
@@ -185,7 +186,7 @@ const FIELDS: [(&str, usize, usize); 27] = [
     ("Priority", 3, 6),
 ];
 
-/// 512 different requests with 3 to 21 fields in shuffled order and case; 614 octets on average.
+/// 512 different requests with 3 to 22 fields in shuffled order and case; 614 octets on average.
 pub(crate) fn corpus() -> Vec<Vec<u8>> {
     const METHODS: [&str; 9] =
         ["GET", "GET", "GET", "GET", "GET", "GET", "HEAD", "DELETE", "OPTIONS"];
