@@ -5,35 +5,50 @@
 
 mod agree;
 mod alloc;
+mod charts;
 #[path = "../../inputs/mod.rs"]
 mod inputs;
+mod markdown;
 mod measure;
+mod profiles;
 mod report;
 mod rows;
 mod sides;
 
 use lexopt::prelude::*;
 use regex_lite::Regex;
+use std::error::Error;
+use std::path::PathBuf;
 use std::time::Duration;
 
 const HELP: &str = "\
-keepalive against others
+keepalive measured against others, in one run
 
     cargo run --release --manifest-path benches/peers/Cargo.toml -- [OPTIONS]
 
-    --only REGEX    rows whose \"what input peer\" match
-    --quick         a fifth of the time
-    --json FILE     write the rows to FILE, too
+    --only REGEX      rows whose \"what input peer\" match
+    --quick           a fifth of the time
+    --profiles        the default profile against fat LTO instead; builds itself for that
+    --from FILE       read the rows from FILE instead of measuring
+    --json FILE       write the rows to FILE; --profiles adds its rows to those that are there
+    --charts DIR      draw charts of the rows
+    --markdown PAGE   fill the tables of PAGE with the rows
 ";
 
+#[derive(Default)]
 struct Options {
     only: Option<Regex>,
-    json: Option<String>,
     quick: bool,
+    profiles: bool,
+    ours: bool,
+    from: Option<PathBuf>,
+    json: Option<PathBuf>,
+    charts: Option<PathBuf>,
+    markdown: Option<PathBuf>,
 }
 
 fn options() -> Result<Option<Options>, lexopt::Error> {
-    let mut options = Options { only: None, json: None, quick: false };
+    let mut options = Options::default();
     let mut args = lexopt::Parser::from_env();
     while let Some(arg) = args.next()? {
         match arg {
@@ -42,8 +57,14 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
                 let regex = Regex::new(&pattern).map_err(|e| lexopt::Error::Custom(e.into()))?;
                 options.only = Some(regex);
             }
-            Long("json") => options.json = Some(args.value()?.string()?),
             Long("quick") => options.quick = true,
+            Long("profiles") => options.profiles = true,
+            // What --profiles has the two programs do.
+            Long("ours") => options.ours = true,
+            Long("from") => options.from = Some(args.value()?.into()),
+            Long("json") => options.json = Some(args.value()?.into()),
+            Long("charts") => options.charts = Some(args.value()?.into()),
+            Long("markdown") => options.markdown = Some(args.value()?.into()),
             Long("help") | Short('h') => return Ok(None),
             _ => return Err(arg.unexpected()),
         }
@@ -51,11 +72,7 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
     Ok(Some(options))
 }
 
-fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let Some(options) = options()? else {
-        print!("{HELP}");
-        return Ok(());
-    };
+fn measure(options: &Options) -> Vec<report::Line> {
     println!("all sides agree on {} requests", agree::check());
     let (mut groups, mut rows) = rows::all();
     if let Some(only) = &options.only {
@@ -64,10 +81,37 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     rows::prune(&mut groups, &rows);
     let passes = if options.quick { 2 } else { 10 };
     groups.run(passes, Duration::from_millis(20));
-    let lines: Vec<_> = rows.iter().map(|row| report::Line::of(row, &groups)).collect();
+    rows.iter().map(|row| report::Line::of(row, &groups)).collect()
+}
+
+fn main() -> Result<(), Box<dyn Error>> {
+    let Some(options) = options()? else {
+        print!("{HELP}");
+        return Ok(());
+    };
+    if options.ours {
+        println!("{}", profiles::ours(rows::all().0));
+        return Ok(());
+    }
+    let (machine, mut lines) = match &options.from {
+        Some(path) => report::load(path)?,
+        None if options.profiles => (report::machine(), profiles::compare()?),
+        None => (report::machine(), measure(&options)),
+    };
     report::print(&lines);
     if let Some(path) = &options.json {
-        report::save(path, &lines)?;
+        if options.profiles && path.exists() {
+            let (_, mut before) = report::load(path)?;
+            before.retain(|l| l.what != profiles::WHAT);
+            lines.splice(..0, before);
+        }
+        report::save(path, &machine, &lines)?;
+    }
+    if let Some(directory) = &options.charts {
+        println!("drawn: {}", charts::write(directory, &lines)?.join(", "));
+    }
+    if let Some(page) = &options.markdown {
+        markdown::write(page, &machine, &lines)?;
     }
     Ok(())
 }

@@ -3,6 +3,7 @@
 use crate::measure::Groups;
 use crate::rows::{Goal, Row};
 use serde_json::{Value, json};
+use std::path::Path;
 
 /// A row with its figures.
 #[derive(Clone, Debug)]
@@ -116,15 +117,15 @@ pub fn print(lines: &[Line]) {
 }
 
 /// Writes the lines to a file, with where they were taken.
-pub fn save(path: &str, lines: &[Line]) -> std::io::Result<()> {
+pub fn save(path: &Path, machine: &str, lines: &[Line]) -> std::io::Result<()> {
     let rows: Vec<Value> = lines.iter().map(Line::to_json).collect();
-    let mut text = serde_json::to_string_pretty(&json!({ "machine": machine(), "rows": rows }))?;
+    let mut text = serde_json::to_string_pretty(&json!({ "machine": machine, "rows": rows }))?;
     text.push('\n');
     std::fs::write(path, text)
 }
 
 /// Reads what [`save`] wrote: where it was taken, and the lines.
-pub fn load(path: &str) -> Result<(String, Vec<Line>), Box<dyn std::error::Error>> {
+pub fn load(path: &Path) -> Result<(String, Vec<Line>), Box<dyn std::error::Error>> {
     let value: Value = serde_json::from_slice(&std::fs::read(path)?)?;
     let machine = value["machine"].as_str().ok_or("no machine")?.to_owned();
     let rows = value["rows"].as_array().ok_or("no rows")?;
@@ -133,7 +134,7 @@ pub fn load(path: &str) -> Result<(String, Vec<Line>), Box<dyn std::error::Error
 }
 
 /// The processor, in the words of the kernel.
-fn machine() -> String {
+pub fn machine() -> String {
     let info = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let name = info.lines().find_map(|l| l.strip_prefix("model name")?.split_once(": "));
     let name = name.map_or(std::env::consts::ARCH, |(_, name)| name);

@@ -90,7 +90,7 @@ pub fn add(groups: &mut Groups, rows: &mut Vec<Row>) {
         "",
         "instr/octet",
         Goal::Most(INSTRUCTIONS),
-        move |_| (stored("drip").map(|n| n / octets), None),
+        move |_| (stored("drip-1").map(|n| n / octets), None),
     ));
 }
 

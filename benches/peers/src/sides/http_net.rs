@@ -3,7 +3,8 @@
 use super::{CONTENT, Parsed};
 use ::http_net::{
     Asked, ChunkStep, ChunkedDecoder, ClientConn, ClientEvent, FieldSpan, Limits, Parsed as Head,
-    Request, Response, ServerConn, ServerEvent, parse_request_head, parse_response_head,
+    Request, Response, ResponseHeadRef, ServerConn, ServerEvent, parse_request_head,
+    parse_response_head,
 };
 use std::hint::black_box;
 
@@ -122,13 +123,25 @@ impl Server {
         self.conn.reset();
     }
 
-    /// A response with these fields, as often as wanted: `None` of them is the cost of the rest.
-    pub fn respond(&mut self, response: &Response) {
+    /// Receives a small request, and answers it so.
+    fn answer(&mut self, write: impl FnOnce(&mut ServerConn, &mut Vec<u8>)) {
         assert!(self.conn.feed(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n") > 0);
         while !matches!(self.conn.poll(), Ok(ServerEvent::RequestEnd)) {}
         self.out.clear();
-        self.conn.respond(response, &mut self.out).expect("an answer");
+        write(&mut self.conn, &mut self.out);
         black_box(&self.out);
+    }
+
+    /// With a response that is kept ready.
+    pub fn respond(&mut self, response: &Response) {
+        self.answer(|conn, out| conn.respond(response, out).expect("an answer"));
+    }
+
+    /// With fields that are validated each time.
+    pub fn write_head(&mut self, head: &ResponseHeadRef<'_>) {
+        self.answer(|conn, out| {
+            black_box(conn.write_head(head, None, out).expect("an answer"));
+        });
     }
 }
 
