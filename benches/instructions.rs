@@ -186,7 +186,7 @@ fn deadline(turns: u32) {
 }
 
 fn main() {
-    let args: Vec<String> = std::env::args().skip(1).filter(|a| a != "--bench").collect();
+    let args: Vec<String> = std::env::args().skip(1).filter(|a| !a.starts_with("--")).collect();
     match args.as_slice() {
         [] => CASES.iter().for_each(|(name, case)| {
             println!("{name}");

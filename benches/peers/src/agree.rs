@@ -3,8 +3,10 @@
 use crate::inputs;
 use crate::sides::{self, Parsed};
 
+type Parse = fn(&[u8]) -> Parsed;
+
 /// A side's name, what it makes of a request, and whether it keeps the order of the fields.
-const SIDES: [(&str, fn(&[u8]) -> Parsed, bool); 6] = [
+const SIDES: [(&str, Parse, bool); 6] = [
     ("httparse", sides::httparse::parsed, true),
     ("picohttpparser", sides::pico::parsed, true),
     ("http-net", sides::http_net::parsed, true),

@@ -85,7 +85,7 @@ impl Line {
 /// A number with as many digits as mean something.
 pub fn figure(x: f64) -> String {
     match x.abs() {
-        a if a == 0.0 => "0".into(),
+        0.0 => "0".into(),
         a if a < 10.0 => format!("{x:.2}"),
         a if a < 1000.0 => format!("{x:.1}"),
         _ => format!("{x:.0}"),
