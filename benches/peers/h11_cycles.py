@@ -10,7 +10,8 @@ import time
 
 import h11
 
-SECONDS = 1.5
+SECONDS = 2
+BATCH = 8
 RESPONSE = h11.Response(
     status_code=200, headers=[("Content-Type", "text/plain"), ("Content-Length", "13")]
 )
@@ -33,15 +34,18 @@ def exchange(connection, request):
 
 
 def best(requests):
+    """The best of each batch of a few, together: batches stay shorter than a time slice."""
     connection = h11.Connection(h11.SERVER)
-    least = float("inf")
+    batches = [requests[i : i + BATCH] for i in range(0, len(requests), BATCH)]
+    least = [float("inf")] * len(batches)
     until = time.perf_counter() + SECONDS
     while time.perf_counter() < until:
-        begin = time.perf_counter_ns()
-        for request in requests:
-            exchange(connection, request)
-        least = min(least, time.perf_counter_ns() - begin)
-    return least / len(requests)
+        for n, batch in enumerate(batches):
+            begin = time.perf_counter_ns()
+            for request in batch:
+                exchange(connection, request)
+            least[n] = min(least[n], time.perf_counter_ns() - begin)
+    return sum(least) / len(requests)
 
 
 inputs = json.load(sys.stdin)

@@ -17,6 +17,7 @@ mod sides;
 
 use lexopt::prelude::*;
 use regex_lite::Regex;
+use report::Line;
 use std::error::Error;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -27,10 +28,10 @@ keepalive measured against others, in one run
     cargo run --release --manifest-path benches/peers/Cargo.toml -- [OPTIONS]
 
     --only REGEX      rows whose \"what input peer\" match
-    --quick           a fifth of the time
+    --quick           a tenth of the time
     --profiles        the default profile against fat LTO instead; builds itself for that
     --from FILE       read the rows from FILE instead of measuring
-    --json FILE       write the rows to FILE; --profiles adds its rows to those that are there
+    --json FILE       write the rows to FILE; rows of it that are not measured now stay
     --charts DIR      draw charts of the rows
     --markdown PAGE   fill the tables of PAGE with the rows
 ";
@@ -72,16 +73,35 @@ fn options() -> Result<Option<Options>, lexopt::Error> {
     Ok(Some(options))
 }
 
-fn measure(options: &Options) -> Vec<report::Line> {
+fn measure(options: &Options) -> Vec<Line> {
     println!("all sides agree on {} requests", agree::check());
     let (mut groups, mut rows) = rows::all();
     if let Some(only) = &options.only {
         rows.retain(|r| only.is_match(&format!("{} {} {}", r.what, r.input, r.peer)));
     }
     rows::prune(&mut groups, &rows);
-    let passes = if options.quick { 2 } else { 10 };
+    let passes = if options.quick { 3 } else { 20 };
     groups.run(passes, Duration::from_millis(20));
-    rows.iter().map(|row| report::Line::of(row, &groups)).collect()
+    rows.iter().map(|row| Line::of(row, &groups)).collect()
+}
+
+/// The rows of a file with those measured now in their places. A whole run leaves only what it does not
+/// measure.
+fn merged(options: &Options, before: Vec<Line>, now: Vec<Line>) -> Vec<Line> {
+    let same = |a: &Line, b: &Line| (&a.what, &a.input, &a.peer) == (&b.what, &b.input, &b.peer);
+    let whole = options.only.is_none() && !options.profiles && options.from.is_none();
+    if whole {
+        let others = before.into_iter().filter(|l| l.what == profiles::WHAT);
+        return now.into_iter().chain(others).collect();
+    }
+    let mut all = before;
+    for line in now {
+        match all.iter_mut().find(|l| same(l, &line)) {
+            Some(place) => *place = line,
+            None => all.push(line),
+        }
+    }
+    all
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
@@ -100,10 +120,9 @@ fn main() -> Result<(), Box<dyn Error>> {
     };
     report::print(&lines);
     if let Some(path) = &options.json {
-        if options.profiles && path.exists() {
-            let (_, mut before) = report::load(path)?;
-            before.retain(|l| l.what != profiles::WHAT);
-            lines.splice(..0, before);
+        if path.exists() {
+            let (_, before) = report::load(path)?;
+            lines = merged(&options, before, lines);
         }
         report::save(path, &machine, &lines)?;
     }

@@ -15,7 +15,7 @@ pub mod ureq;
 pub const CONTENT: &[u8] = b"Hello, World!";
 
 /// What a side made of a request head: for the proof that all did the same work.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Parsed {
     pub method: Vec<u8>,
     pub target: Vec<u8>,
@@ -37,5 +37,13 @@ impl Parsed {
     pub fn sorted(mut self) -> Self {
         self.fields.sort();
         self
+    }
+}
+
+impl std::fmt::Debug for Parsed {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        write!(f, "{} {}", self.method.escape_ascii(), self.target.escape_ascii())?;
+        let mut fields = self.fields.iter();
+        fields.try_for_each(|(n, v)| write!(f, "\n  {}: {}", n.escape_ascii(), v.escape_ascii()))
     }
 }
