@@ -3,7 +3,7 @@
 use super::{Goal, Row};
 use crate::measure::{Group, Groups};
 use crate::sides::{http_net, ours};
-use ::http_net::{OutgoingBody, Response, ResponseHeadRef};
+use ::http_net::{OutgoingBody, ResponseHeadRef};
 use keepalive::{Content, server};
 use std::hint::black_box;
 
@@ -41,21 +41,12 @@ pub fn add(groups: &mut Groups, rows: &mut Vec<Row>) {
         move |turns: u32| (0..turns).for_each(|_| respond(&owing, &FIELDS[..count], &mut out))
     };
     let net = |count: usize| {
-        let mut response = Response::new(200).content_length(13);
-        for (name, value) in &FIELDS[..count] {
-            response = response.header(name, value);
-        }
-        let response = response.body(crate::sides::CONTENT);
-        let mut server = http_net::Server::new();
-        move |turns: u32| (0..turns).for_each(|_| server.respond(&response))
-    };
-    let net_anew = |count: usize| {
         let fields: Vec<_> = FIELDS[..count].iter().map(|(n, v)| (*n, v.as_bytes())).collect();
         let mut server = http_net::Server::new();
         move |turns: u32| {
             for _ in 0..turns {
                 let body = OutgoingBody::Full(13);
-                server.write_head(&ResponseHeadRef::new(200, black_box(&fields), body));
+                server.respond(&ResponseHeadRef::new(200, black_box(&fields), body));
             }
         }
     };
@@ -64,27 +55,22 @@ pub fn add(groups: &mut Groups, rows: &mut Vec<Row>) {
             .side("none", 1, side(0))
             .side("eight", 1, side(FIELDS.len()))
             .side("http-net none", 1, net(0))
-            .side("http-net eight", 1, net(FIELDS.len()))
-            .side("http-net anew none", 1, net_anew(0))
-            .side("http-net anew eight", 1, net_anew(FIELDS.len())),
+            .side("http-net eight", 1, net(FIELDS.len())),
     );
     let side = |side| ("respond", "8 fields", side);
     let a_field = |g: &Groups, none, eight| {
         let ns = |side| g.ns("respond", "8 fields", side);
         Some((ns(eight)? - ns(none)?) / FIELDS.len() as f64)
     };
-    let kinds = [
-        ("http-net, validated too", "http-net anew none", "http-net anew eight"),
-        ("http-net, kept ready", "http-net none", "http-net eight"),
-    ];
-    for (n, (peer, none, eight)) in kinds.into_iter().enumerate() {
-        let goal = if n == 0 { Goal::Most(FIELD) } else { Goal::None };
-        let value = move |g: &Groups| (a_field(g, "none", "eight"), a_field(g, none, eight));
-        rows.push(
-            Row::value("response head: a field", "8 fields", peer, "ns/field", goal, value)
-                .needs(["none", "eight", none, eight].map(side)),
-        );
-    }
+    let value = move |g: &Groups| {
+        (a_field(g, "none", "eight"), a_field(g, "http-net none", "http-net eight"))
+    };
+    let what = "response head: a field";
+    let goal = Goal::Most(FIELD);
+    rows.push(
+        Row::value(what, "8 fields", "http-net", "ns/field", goal, value)
+            .needs(["none", "eight", "http-net none", "http-net eight"].map(side)),
+    );
     rows.push(Row::alone(
         "response head: without fields",
         ("respond", "8 fields", "none"),
