@@ -14,6 +14,7 @@ use crate::encode::Status;
 use crate::error::SendError;
 use crate::head::fields::Line;
 use crate::persistence::Persistence;
+use crate::prepared::Field;
 use crate::retry::Retry;
 use crate::time::Instant;
 use crate::{client, server};
@@ -400,7 +401,7 @@ impl<B: Storage> ServerOut<'_, B> {
     pub fn inform<'f>(
         &mut self,
         status: u16,
-        fields: impl IntoIterator<Item = impl Into<Line<'f>>>,
+        fields: impl IntoIterator<Item = impl Into<Field<'f>>>,
     ) -> Result<(), SendError> {
         let n = self.conn.inform(self.now, status, fields, self.tx.spare())?;
         self.tx.filled(n);
@@ -414,7 +415,7 @@ impl<B: Storage> ServerOut<'_, B> {
     pub fn reply<'f, 's>(
         &mut self,
         status: impl Into<Status<'s>>,
-        fields: impl IntoIterator<Item = impl Into<Line<'f>>>,
+        fields: impl IntoIterator<Item = impl Into<Field<'f>>>,
         content: &[u8],
     ) -> Result<(), SendError> {
         let n = self.conn.reply(self.now, status, fields, content, self.tx.spare())?;
@@ -429,7 +430,7 @@ impl<B: Storage> ServerOut<'_, B> {
     pub fn respond<'f, 's>(
         &mut self,
         status: impl Into<Status<'s>>,
-        fields: impl IntoIterator<Item = impl Into<Line<'f>>>,
+        fields: impl IntoIterator<Item = impl Into<Field<'f>>>,
         content: Content,
     ) -> Result<Plan, SendError> {
         let started = self.conn.respond(self.now, status, fields, content, self.tx.spare())?;
@@ -508,7 +509,7 @@ impl<B: Storage> ClientOut<'_, B> {
         &mut self,
         method: &str,
         target: impl AsRef<[u8]>,
-        fields: impl IntoIterator<Item = impl Into<Line<'f>>>,
+        fields: impl IntoIterator<Item = impl Into<Field<'f>>>,
         content: Content,
     ) -> Result<Plan, SendError> {
         let started =

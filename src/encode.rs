@@ -9,6 +9,7 @@ use crate::content::Plan;
 use crate::error::{Part, SendError};
 use crate::grammar::{self, Protocols, members, same};
 use crate::head::fields::Line;
+use crate::prepared::Field;
 
 /// Writes to a caller's space, and goes on counting when it is full.
 #[derive(Debug)]
@@ -33,8 +34,12 @@ impl<'o> Writer<'o> {
 
     #[inline]
     pub(crate) fn number(&mut self, mut n: u64) {
-        if n < 10 {
-            return self.put(&[b'0' + n as u8]);
+        let digit = |n: u64| b'0' + (n % 10) as u8;
+        match n {
+            0..10 => return self.put(&[digit(n)]),
+            10..100 => return self.put(&[digit(n / 10), digit(n)]),
+            100..1000 => return self.put(&[digit(n / 100), digit(n / 10), digit(n)]),
+            _ => {}
         }
         let mut digits = [0u8; 20];
         let mut len = 0;
@@ -62,6 +67,18 @@ impl<'o> Writer<'o> {
         self.put(trim(line.value));
         self.put(b"\r\n");
         Ok(())
+    }
+
+    /// A line of the caller's, unless the machine takes it upon itself. Not generic, and apart: it is the
+    /// same code for all callers.
+    #[inline(never)]
+    fn own_or_line(
+        &mut self,
+        line: &Line<'_>,
+        declared: Declared,
+        told: &mut Told,
+    ) -> Result<(), SendError> {
+        if owned(self, line, declared, told)? { Ok(()) } else { self.line(line) }
     }
 
     /// Octets written, if they all found room.
@@ -166,17 +183,33 @@ pub(crate) struct Declared {
 /// Writes the caller's field lines, without those that belong to the machine.
 pub(crate) fn fields<'f>(
     w: &mut Writer<'_>,
-    lines: impl IntoIterator<Item = impl Into<Line<'f>>>,
+    lines: impl IntoIterator<Item = impl Into<Field<'f>>>,
     declared: Declared,
 ) -> Result<Told, SendError> {
     let mut told = Told::default();
-    for line in lines {
-        let line: Line<'f> = line.into();
-        if !owned(w, &line, declared, &mut told)? {
-            w.line(&line)?;
+    for field in lines {
+        match field.into() {
+            Field::Prepared(block) => w.put(block.lines()),
+            Field::Line(line) => w.own_or_line(&line, declared, &mut told)?,
         }
     }
     Ok(told)
+}
+
+/// Whether the machine has to see a field in each message that is sent with it.
+pub(crate) fn is_reserved(name: &[u8]) -> bool {
+    const RESERVED: [&[u8]; 9] = [
+        b"connection",
+        b"keep-alive",
+        b"proxy-connection",
+        b"content-length",
+        b"transfer-encoding",
+        b"te",
+        b"upgrade",
+        b"expect",
+        b"host",
+    ];
+    RESERVED.iter().any(|known| same(name, known))
 }
 
 /// Whether the machine has taken this line upon itself.
@@ -257,6 +290,7 @@ fn options(w: &mut Writer<'_>, value: &[u8], told: &mut Told) -> Result<(), Send
 }
 
 /// The connection options that the machine itself sends, as one line.
+#[inline]
 pub(crate) fn connection(w: &mut Writer<'_>, options: &[(bool, &[u8])]) {
     let mut first = true;
     for (_, option) in options.iter().filter(|(sent, _)| *sent) {

@@ -236,6 +236,8 @@ pub enum Part {
     Upgrade,
     /// `Host` is missing, repeated or malformed.
     Host,
+    /// A field that the machine has to see, or writes itself, in a prepared block.
+    Reserved,
 }
 
 /// The caller's mistake: nothing was written, and the connection is as it was before.

@@ -63,6 +63,7 @@ mod head;
 mod limits;
 mod persistence;
 mod phase;
+mod prepared;
 mod retry;
 pub mod server;
 mod teardown;
@@ -81,6 +82,7 @@ pub use head::fields::{Fields, Line, NO_FIELDS, Trailers};
 pub use head::request::RequestHead;
 pub use head::response::ResponseHead;
 pub use persistence::{CloseReason, Persistence};
+pub use prepared::{Block, Field, Prepared};
 pub use retry::{Retry, Verdict};
 #[cfg(feature = "std")]
 pub use time::Clock;

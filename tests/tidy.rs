@@ -35,7 +35,17 @@ const ORDER: &[&[&str]] = &[
     &["time", "bytes", "block"],
     &["limits", "error"],
     &["grammar"],
-    &["chunked", "framing", "deadline", "phase", "retry", "teardown", "persistence", "encode"],
+    &[
+        "chunked",
+        "framing",
+        "deadline",
+        "phase",
+        "retry",
+        "teardown",
+        "persistence",
+        "encode",
+        "prepared",
+    ],
     &["content"],
     &["head"],
     &["action"],
@@ -49,6 +59,7 @@ const EXCEPTIONS: &[(&str, &str)] = &[
     ("error", "client"),
     // The writer writes field lines; a field line is the head's.
     ("encode", "head"),
+    ("prepared", "head"),
     ("encode", "content"),
     ("chunked", "head"),
     // Content is sent with trailers, and trailers are field lines.

@@ -7,6 +7,7 @@ use crate::encode::{self, Declared, Told, Writer};
 use crate::error::{Part, SendError};
 use crate::head::fields::Line;
 use crate::limits;
+use crate::prepared::Field;
 use crate::time::Instant;
 
 /// Methods whose effect is the same done twice (RFC 9110 §9.2.2).
@@ -30,7 +31,7 @@ impl Connection {
         now: Instant,
         method: &str,
         target: impl AsRef<[u8]>,
-        fields: impl IntoIterator<Item = impl Into<Line<'f>>>,
+        fields: impl IntoIterator<Item = impl Into<Field<'f>>>,
         content: Content,
         out: &mut [u8],
     ) -> Result<Started, SendError> {

@@ -1,7 +1,8 @@
 //! Heads: start line and field section, validated once and borrowed from the caller's bytes.
 //!
-//! [`scan`] reads a head as it arrives and notes what decides; [`request`] and [`response`] give it to
-//! the application; [`index`] notes where lines are on the way; [`fields`] walks the field lines again, lazily, without an array.
+//! [`scan`] reads a head as it arrives and notes what decides, [`sweep`] does so quickly for plain ones, and
+//! [`index`] keeps where lines are; [`request`] and [`response`] give the head to the application, and
+//! [`fields`] walks the field lines.
 
 pub(crate) mod fields;
 pub(crate) mod index;

@@ -9,7 +9,7 @@ use super::Version;
 use super::index::Index;
 use super::sweep::{self, Swept};
 use crate::block;
-use crate::bytes::{find_stop, is_plain_host, is_space, is_tchar, trim};
+use crate::bytes::{find_stop, is_plain_host, is_space, is_stop, is_tchar, trim};
 use crate::error::{Fault, Kind};
 use crate::framing::{Codings, Lengths};
 use crate::grammar::{self, members, same};
@@ -304,6 +304,21 @@ impl Scan {
         }
     }
 
+    /// Looks at what came since, where that is little and ends no line. Whether it was so: then that is all
+    /// there is to do.
+    #[inline]
+    pub(crate) fn creep(&mut self, bytes: &[u8], rules: &Rules) -> bool {
+        const LITTLE: usize = 16;
+        let first = limits::METHOD + usize::from(rules.target);
+        let bound = usize::from(rules.max).min(if self.started { usize::MAX } else { first });
+        let Some(new) = bytes.get(usize::from(self.lines.at)..) else { return false };
+        if new.len() > LITTLE || bytes.len() >= bound || new.iter().any(|&b| is_stop(b)) {
+            return false;
+        }
+        self.lines.at = bytes.len() as u16;
+        true
+    }
+
     /// What is too long, where a line is not whole within its bound.
     #[cold]
     fn too_long(&self, bytes: &[u8], bound: usize, rules: &Rules) -> Fault {
@@ -347,28 +362,30 @@ impl Scan {
     /// A request line as almost all are: a method, a path, a version that is known. Whether it is one;
     /// nothing has changed if not.
     fn plain_request_line(&mut self, line: &[u8], rules: &Rules) -> bool {
-        let Some((line, tail)) = line.split_last_chunk::<9>() else { return false };
-        self.noted.minor = match tail {
+        let Some((before, tail)) = line.split_last_chunk::<9>() else { return false };
+        let minor = match tail {
             b" HTTP/1.1" => 1,
             b" HTTP/1.0" => 0,
             _ => return false,
         };
-        let method = match line {
+        let method = match before {
             [b'G', b'E', b'T', b' ', ..] => 3,
-            _ => match line.iter().take(8).position(|&b| !b.is_ascii_uppercase()) {
-                Some(n) if n > 0 && line.get(n) == Some(&b' ') => n,
+            _ => match before.iter().take(8).position(|&b| !b.is_ascii_uppercase()) {
+                Some(n) if n > 0 && before.get(n) == Some(&b' ') => n,
                 _ => return false,
             },
         };
-        let Some(target @ [b'/', ..]) = line.get(method + 1..) else { return false };
-        if target.len() > usize::from(rules.target)
-            || !block::is_target(line, method + 1)
-            || line.get(..method) == Some(b"CONNECT")
+        let (begin, end) = (method + 1, before.len());
+        if before.get(begin) != Some(&b'/')
+            || end - begin > usize::from(rules.target)
+            || !block::is_target(line, begin, end)
+            || before.get(..method) == Some(b"CONNECT")
         {
             return false;
         }
+        self.noted.minor = minor;
         self.noted.method = method as u16;
-        self.noted.target = line.len() as u16;
+        self.noted.target = end as u16;
         true
     }
 
@@ -627,8 +644,23 @@ impl Noted {
 /// characters, one of which would pass for `-`.
 #[inline(always)]
 fn like<const N: usize>(v: &[u8], known: &[u8; N]) -> bool {
-    let Some(v) = v.first_chunk::<N>().filter(|_| v.len() == N) else { return false };
-    v.iter().zip(known).fold(0, |differs, (&a, &b)| differs | (a | 0x20) ^ b) == 0
+    const EACH: u64 = 0x2020_2020_2020_2020;
+    let word = |v: Option<&[u8; 8]>| v.map_or(0, |v| u64::from_le_bytes(*v));
+    let half = |v: Option<&[u8; 4]>| v.map_or(0, |v| u32::from_le_bytes(*v));
+    if v.len() != N {
+        return false;
+    }
+    if N >= 8 {
+        // Words, of which the last may overlap the one before.
+        let words = v.as_chunks().0.iter().zip(known.as_chunks().0);
+        let differs = words.fold(0, |all, (a, b)| all | (word(Some(a)) | EACH) ^ word(Some(b)));
+        differs | (word(v.last_chunk()) | EACH) ^ word(known.last_chunk()) == 0
+    } else if N >= 4 {
+        let differs = (half(v.first_chunk()) | EACH as u32) ^ half(known.first_chunk());
+        differs | (half(v.last_chunk()) | EACH as u32) ^ half(known.last_chunk()) == 0
+    } else {
+        v.iter().zip(known).all(|(&a, &b)| a | 0x20 == b)
+    }
 }
 
 /// Whether a field with a name that begins so (in lower case), and is so long, may be one that
@@ -711,5 +743,44 @@ fn version_of(v: &[u8]) -> Option<(u8, u8)> {
             Some((*major, *minor))
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn likeness_is_that_of_letters_in_any_case() {
+        fn check<const N: usize>(known: &[u8; N]) {
+            assert!(like(known, known) && like(&known.to_ascii_uppercase(), known));
+            assert!(!like(&known[1..], known) && !like(&[&known[..], b"x"].concat(), known));
+            for at in 0..N {
+                for b in 0x20..=0xff {
+                    let mut v = *known;
+                    v[at] = b;
+                    assert_eq!(like(&v, known), v.eq_ignore_ascii_case(known), "{v:?}");
+                }
+            }
+        }
+        check(b"via");
+        check(b"host");
+        check(b"expect");
+        check(b"upgrade");
+        check(b"keep-alive");
+        check(b"content-length");
+        check(b"proxy-connection");
+        check(b"transfer-encoding");
+    }
+
+    /// Each name that decides is recognised by its beginning and length, and hardly any other.
+    #[test]
+    fn what_decides_is_not_passed_over() {
+        for name in DECIDING {
+            let len = name.len() - usize::from(name.ends_with(b":"));
+            assert!(may_decide(u32::from_le_bytes(*name.first_chunk().unwrap()), len));
+        }
+        assert!(!may_decide(u32::from_le_bytes(*b"cont"), 12));
+        assert!(!may_decide(u32::from_le_bytes(*b"cook"), 6));
     }
 }

@@ -73,8 +73,9 @@ impl Scan {
                 index.push(colon, end.stop);
                 if may_decide(first, colon - line) {
                     let name = window.get(line..colon).unwrap_or_default();
-                    let value = window.get(colon + 1..end.stop).unwrap_or_default();
-                    self.note(name, trim(value));
+                    let value = window.get(colon + 2..end.stop).unwrap_or_default();
+                    let bare = value.first().is_some_and(|&b| is_visible(b));
+                    self.note(name, if bare { value } else { trim(value) });
                 }
                 line = end.stop + 2;
                 // Nearly all field names begin with a letter.
@@ -148,14 +149,19 @@ fn look(window: &[u8], from: usize) -> Looked {
         return Looked::new(from, block::stops(block), 1, from + BLOCK);
     }
     let seen = window.len();
-    let Some(block) = window.last_chunk::<BLOCK>() else {
-        if let (Some(first), Some(last), 16..=32) =
-            (rest.first_chunk(), rest.last_chunk(), rest.len())
-        {
-            // The two may overlap.
-            let hits = block::few_stops(first) | block::few_stops(last) << (rest.len() - 16);
+    // A bit for each octet, where few are left: of two vectors that may overlap, or of one that begins
+    // before.
+    match (rest.len(), rest.first_chunk(), window.last_chunk()) {
+        (n @ 16..=32, Some(first), Some(last)) => {
+            let hits = block::few_stops(first) | block::few_stops(last) << (n - 16);
             return Looked::new(from, hits, 0, seen);
         }
+        (n @ 1..16, _, Some(last)) => {
+            return Looked::new(from, block::few_stops(last) >> (16 - n), 0, seen);
+        }
+        _ => {}
+    }
+    let Some(block) = window.last_chunk::<BLOCK>() else {
         return Looked::new(from, short(rest), 1, seen);
     };
     // The last block, without what was looked at before. Two octets that share a bit may lie on both

@@ -26,6 +26,16 @@ enum Turn<'b> {
 
 use Turn::{Again, Found, Wait};
 
+/// All that a request can say about persistence.
+const DECIDES: u32 = flag::CLOSE
+    | flag::KEEP_ALIVE
+    | flag::PROXY_KEEP_ALIVE
+    | flag::VIA
+    | flag::PROXY_CONNECTION
+    | flag::ABSOLUTE
+    | flag::OPTIONS_BAD
+    | flag::CODING;
+
 impl Connection {
     #[inline(always)]
     pub(super) fn read_on<'b>(
@@ -34,27 +44,80 @@ impl Connection {
         unread: &'b [u8],
         room: usize,
     ) -> Step<Event<'b>> {
+        let plain = room > 0 && self.failed.is_none() && self.flags & is::PAUSED == 0;
+        match &mut self.rx {
+            // As nearly all heads come: between requests, and whole.
+            Rx::Idle { .. } if plain && unread.first().is_some_and(|&b| b > b'\r') => {
+                return self.begin_head(now, unread);
+            }
+            // As most requests are: without content, or with no more of it.
+            Rx::Reading(Inbound::Length(0)) if plain => {
+                self.whole_request(now, unread);
+                return Step::found(0, Event::End(Trailers::NONE));
+            }
+            // As the slowest peers send them: a few octets in the middle of a line.
+            Rx::Head(scan) if plain && self.flags & is::EOF == 0 => {
+                if scan.creep(unread, &self.config.head_rules()) {
+                    return Step { consumed: 0, event: None };
+                }
+            }
+            _ => {}
+        }
+        self.turns(now, unread, room)
+    }
+
+    /// The first octets of a head are here; perhaps all of them.
+    #[inline(always)]
+    fn begin_head<'b>(&mut self, now: Instant, bytes: &'b [u8]) -> Step<Event<'b>> {
+        let mut scan = Scan::new();
+        self.enter(Rx::Head(scan));
+        self.touch(now);
+        self.begun = self.begun.max(now);
+        let mut index = Index::new();
+        let turn = match scan.advance(bytes, &self.config.head_rules(), &mut index) {
+            Ok(Some(n)) => match self.whole(now, bytes, n, &scan, &index) {
+                Ok(head) => {
+                    self.consumed = self.consumed.saturating_add(n as u64);
+                    return Step::found(n, Event::Request(head));
+                }
+                Err(fault) => self.fail(fault, bytes),
+            },
+            Ok(None) => self.incomplete(bytes, scan),
+            Err(fault) => self.fail(fault, bytes),
+        };
+        self.settle(turn, 0)
+    }
+
+    #[inline(never)]
+    fn turns<'b>(&mut self, now: Instant, unread: &'b [u8], room: usize) -> Step<Event<'b>> {
         if let Some(kind) = self.failed.take() {
             return Step::found(0, Event::Failed(Failure { kind, offset: self.consumed }));
         }
         let mut consumed = 0;
         loop {
             let bytes = unread.get(consumed..).unwrap_or_default();
-            let turn = self.one_turn(now, bytes, room);
-            let (Again(n) | Wait(n) | Found(n, _)) = turn;
-            consumed += n;
-            self.consumed = self.consumed.saturating_add(n as u64);
-            match turn {
-                Again(_) => {}
-                Wait(_) => {
-                    let failed = self.failed.take();
-                    let offset = self.consumed;
-                    let event = failed.map(|kind| Event::Failed(Failure { kind, offset }));
-                    return Step { consumed, event };
+            match self.one_turn(now, bytes, room) {
+                Again(n) => {
+                    consumed += n;
+                    self.consumed = self.consumed.saturating_add(n as u64);
                 }
-                Found(_, event) => return Step::found(consumed, event),
+                turn => return self.settle(turn, consumed),
             }
         }
+    }
+
+    /// What a turn found, behind `before` octets that others consumed.
+    fn settle<'b>(&mut self, turn: Turn<'b>, before: usize) -> Step<Event<'b>> {
+        let (Again(n) | Wait(n) | Found(n, _)) = turn;
+        self.consumed = self.consumed.saturating_add(n as u64);
+        let event = match turn {
+            Found(_, event) => Some(event),
+            Again(_) | Wait(_) => {
+                let offset = self.consumed;
+                self.failed.take().map(|kind| Event::Failed(Failure { kind, offset }))
+            }
+        };
+        Step { consumed: before + n, event }
     }
 
     #[inline(always)]
@@ -145,7 +208,6 @@ impl Connection {
         }
     }
 
-    #[inline(always)]
     fn head<'b>(&mut self, now: Instant, bytes: &'b [u8], room: usize, mut scan: Scan) -> Turn<'b> {
         if room == 0 {
             self.flags |= is::PAUSED;
@@ -154,33 +216,41 @@ impl Connection {
         self.resume(now);
         let mut index = Index::new();
         match scan.advance(bytes, &self.config.head_rules(), &mut index) {
-            Ok(None) if self.flags & is::EOF != 0 => self.cut_short(Kind::IncompleteHead, bytes),
-            Ok(None) => {
-                self.enter(Rx::Head(scan));
-                Wait(0)
-            }
-            Ok(Some(n)) => {
-                let head = bytes.get(..n).unwrap_or(bytes);
-                match RequestHead::judge(
-                    head,
-                    scan.noted(),
-                    scan.length(),
-                    &index,
-                    self.config.demands(),
-                ) {
-                    Ok(head) => {
-                        let rest = bytes.get(n..).unwrap_or_default();
-                        self.accept(now, &head, !rest.is_empty());
-                        if !head.has_content() {
-                            self.note_more(rest);
-                        }
-                        Found(n, Event::Request(head))
-                    }
-                    Err(fault) => self.fail(fault, bytes),
-                }
-            }
+            Ok(None) => self.incomplete(bytes, scan),
+            Ok(Some(n)) => match self.whole(now, bytes, n, &scan, &index) {
+                Ok(head) => Found(n, Event::Request(head)),
+                Err(fault) => self.fail(fault, bytes),
+            },
             Err(fault) => self.fail(fault, bytes),
         }
+    }
+
+    fn incomplete<'b>(&mut self, bytes: &[u8], scan: Scan) -> Turn<'b> {
+        if self.flags & is::EOF != 0 {
+            return self.cut_short(Kind::IncompleteHead, bytes);
+        }
+        self.enter(Rx::Head(scan));
+        Wait(0)
+    }
+
+    /// A head is whole with its first `n` octets: judges it, and accepts it.
+    #[inline(always)]
+    fn whole<'b>(
+        &mut self,
+        now: Instant,
+        bytes: &'b [u8],
+        n: usize,
+        scan: &Scan,
+        index: &Index,
+    ) -> Result<RequestHead<'b>, Fault> {
+        let (head, rest) = bytes.split_at_checked(n).unwrap_or((bytes, b""));
+        let demands = self.config.demands();
+        let head = RequestHead::judge(head, scan.noted(), scan.length(), index, demands)?;
+        self.accept(now, &head, !rest.is_empty());
+        if !head.has_content() {
+            self.note_more(rest);
+        }
+        Ok(head)
     }
 
     /// A request is accepted: notes what its exchange will be decided on.
@@ -191,25 +261,28 @@ impl Connection {
         let origin = !self.config.is_proxy();
         self.served = self.served.saturating_add(1);
         let mut f = self.facts.only(SERVER_STICKY);
-        f.set(ServerFacts::close, noted.has(flag::CLOSE));
-        f.set(ServerFacts::http10, http10);
-        // S9.4: the legacy of clients that mean a proxy by it, where no relay can have passed it on.
-        let legacy = self.config.heeds_proxy_connection()
-            && !origin
-            && noted.has(flag::PROXY_KEEP_ALIVE)
-            && noted.has(flag::ABSOLUTE)
-            && !noted.has(flag::VIA);
-        f.set(ServerFacts::keep_alive, noted.has(flag::KEEP_ALIVE) || http10 && legacy);
-        f.set(ServerFacts::proxy, http10 && !origin && !legacy);
-        // S9.6: signs that a relay between us passes on what it does not understand.
-        let relay = flag::VIA | flag::PROXY_CONNECTION | flag::ABSOLUTE;
-        f.set(ServerFacts::relayed, http10 && origin && noted.has(relay));
-        f.set(ServerFacts::options_bad, noted.has(flag::OPTIONS_BAD));
-        let coding = noted.has(flag::CODING);
-        f.set(
-            ServerFacts::coding_unsafe,
-            coding && (http10 || noted.has(flag::LENGTH | flag::LENGTH_BAD)),
-        );
+        // What nothing was noted for cannot be a fact.
+        if http10 || noted.has(DECIDES) {
+            f.set(ServerFacts::close, noted.has(flag::CLOSE));
+            f.set(ServerFacts::http10, http10);
+            // S9.4: the legacy of clients that mean a proxy by it, where no relay can have passed it on.
+            let legacy = self.config.heeds_proxy_connection()
+                && !origin
+                && noted.has(flag::PROXY_KEEP_ALIVE)
+                && noted.has(flag::ABSOLUTE)
+                && !noted.has(flag::VIA);
+            f.set(ServerFacts::keep_alive, noted.has(flag::KEEP_ALIVE) || http10 && legacy);
+            f.set(ServerFacts::proxy, http10 && !origin && !legacy);
+            // S9.6: signs that a relay between us passes on what it does not understand.
+            let relay = flag::VIA | flag::PROXY_CONNECTION | flag::ABSOLUTE;
+            f.set(ServerFacts::relayed, http10 && origin && noted.has(relay));
+            f.set(ServerFacts::options_bad, noted.has(flag::OPTIONS_BAD));
+            let coding = noted.has(flag::CODING);
+            f.set(
+                ServerFacts::coding_unsafe,
+                coding && (http10 || noted.has(flag::LENGTH | flag::LENGTH_BAD)),
+            );
+        }
         let limit = self.config.max_requests;
         f.set(ServerFacts::last, limit > 0 && self.served >= limit);
         f.set(ServerFacts::pressure, self.config.idle.as_millis() == 0);
@@ -261,11 +334,7 @@ impl Connection {
         match piece {
             Piece::Content(range) => Found(n, Event::Content(bytes.get(range).unwrap_or_default())),
             Piece::End(range) => {
-                self.flags |= is::WHOLE;
-                self.flags &= !is::EXPECT;
-                self.note_more(bytes.get(n..).unwrap_or_default());
-                self.enter(Rx::Whole);
-                self.turn(now);
+                self.whole_request(now, bytes.get(n..).unwrap_or_default());
                 Found(n, Event::End(Trailers::new(bytes.get(range).unwrap_or_default())))
             }
             Piece::Nothing if held => {
@@ -280,6 +349,16 @@ impl Connection {
                 None => Wait(n),
             },
         }
+    }
+
+    /// The content is whole, or there is none; `rest` stands behind it.
+    #[inline]
+    fn whole_request(&mut self, now: Instant, rest: &[u8]) {
+        self.flags |= is::WHOLE;
+        self.flags &= !is::EXPECT;
+        self.note_more(rest);
+        self.enter(Rx::Whole);
+        self.turn(now);
     }
 
     /// Content arrived, or went past.

@@ -6,6 +6,7 @@ use crate::encode::{self, Declared, Status, Told, Writer};
 use crate::error::{Part, SendError};
 use crate::head::fields::{Line, NO_FIELDS};
 use crate::persistence::{self, CloseReason, ServerFacts};
+use crate::prepared::Field;
 use crate::server::KeepAliveField;
 use crate::time::Instant;
 
@@ -66,7 +67,7 @@ impl Connection {
         &mut self,
         now: Instant,
         status: u16,
-        fields: impl IntoIterator<Item = impl Into<Line<'f>>>,
+        fields: impl IntoIterator<Item = impl Into<Field<'f>>>,
         out: &mut [u8],
     ) -> Result<usize, SendError> {
         if self.tx != Tx::Owed {
@@ -99,7 +100,7 @@ impl Connection {
         &mut self,
         now: Instant,
         status: impl Into<Status<'s>>,
-        fields: impl IntoIterator<Item = impl Into<Line<'f>>>,
+        fields: impl IntoIterator<Item = impl Into<Field<'f>>>,
         content: &[u8],
         out: &mut [u8],
     ) -> Result<usize, SendError> {
@@ -121,7 +122,7 @@ impl Connection {
         &mut self,
         now: Instant,
         status: impl Into<Status<'s>>,
-        fields: impl IntoIterator<Item = impl Into<Line<'f>>>,
+        fields: impl IntoIterator<Item = impl Into<Field<'f>>>,
         content: Content,
         out: &mut [u8],
     ) -> Result<Started, SendError> {
@@ -134,7 +135,7 @@ impl Connection {
         &mut self,
         now: Instant,
         status: Status<'_>,
-        fields: impl IntoIterator<Item = impl Into<Line<'f>>>,
+        fields: impl IntoIterator<Item = impl Into<Field<'f>>>,
         content: Content,
         whole: Option<&[u8]>,
         out: &mut [u8],
@@ -383,7 +384,7 @@ impl Connection {
     pub fn emit_with<'f>(
         &mut self,
         now: Instant,
-        fields: impl IntoIterator<Item = impl Into<Line<'f>>>,
+        fields: impl IntoIterator<Item = impl Into<Field<'f>>>,
         out: &mut [u8],
     ) -> Result<usize, SendError> {
         let mut w = Writer::new(out);
