@@ -72,7 +72,7 @@ impl<'o> Writer<'o> {
     /// A line of the caller's, unless the machine takes it upon itself. Not generic, and apart: it is the
     /// same code for all callers.
     #[inline(never)]
-    fn own_or_line(
+    pub(crate) fn own_or_line(
         &mut self,
         line: &Line<'_>,
         declared: Declared,
@@ -157,7 +157,7 @@ impl<'a> From<(u16, &'a [u8])> for Status<'a> {
 }
 
 /// What the caller's field lines told the machine.
-#[derive(Clone, Copy, Debug, Default)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Told {
     /// `close` among the connection options.
     pub(crate) close: bool,
@@ -169,6 +169,15 @@ pub(crate) struct Told {
     pub(crate) te: bool,
     /// Host fields.
     pub(crate) hosts: u8,
+}
+
+impl Told {
+    /// And what a prepared block tells, which has no connection options and offers no protocols.
+    fn and(&mut self, block: Self) {
+        self.expect |= block.expect;
+        self.te |= block.te;
+        self.hosts = self.hosts.saturating_add(block.hosts);
+    }
 }
 
 /// What the caller's field lines are held against.
@@ -189,25 +198,25 @@ pub(crate) fn fields<'f>(
     let mut told = Told::default();
     for field in lines {
         match field.into() {
-            Field::Prepared(block) => w.put(block.lines()),
+            Field::Prepared(block) => {
+                w.put(block.lines());
+                told.and(block.told());
+            }
             Field::Line(line) => w.own_or_line(&line, declared, &mut told)?,
         }
     }
     Ok(told)
 }
 
-/// Whether the machine has to see a field in each message that is sent with it.
+/// Whether the machine writes a field itself, or decides on it, in each message.
 pub(crate) fn is_reserved(name: &[u8]) -> bool {
-    const RESERVED: [&[u8]; 9] = [
+    const RESERVED: [&[u8]; 6] = [
         b"connection",
         b"keep-alive",
         b"proxy-connection",
         b"content-length",
         b"transfer-encoding",
-        b"te",
         b"upgrade",
-        b"expect",
-        b"host",
     ];
     RESERVED.iter().any(|known| same(name, known))
 }

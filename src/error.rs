@@ -236,7 +236,7 @@ pub enum Part {
     Upgrade,
     /// `Host` is missing, repeated or malformed.
     Host,
-    /// A field that the machine has to see, or writes itself, in a prepared block.
+    /// In a prepared block, a field that the machine writes itself, or decides on, in each message.
     Reserved,
 }
 

@@ -1,6 +1,6 @@
 //! Field lines that are checked once and sent often.
 
-use crate::encode::{self, Writer};
+use crate::encode::{self, Declared, Told, Writer};
 use crate::error::{Part, SendError};
 use crate::head::fields::Line;
 use core::fmt;
@@ -23,17 +23,25 @@ impl<'f, L: Into<Line<'f>>> From<L> for Field<'f> {
 
 /// Checked field lines, as they go out. Only a [`Prepared`] can make one.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub struct Block<'f>(&'f [u8]);
+pub struct Block<'f> {
+    lines: &'f [u8],
+    told: Told,
+}
 
 impl<'f> Block<'f> {
     pub(crate) const fn lines(self) -> &'f [u8] {
-        self.0
+        self.lines
+    }
+
+    /// What the lines tell the machine.
+    pub(crate) const fn told(self) -> Told {
+        self.told
     }
 }
 
 impl fmt::Debug for Block<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}", self.0.escape_ascii())
+        write!(f, "{}", self.lines.escape_ascii())
     }
 }
 
@@ -66,6 +74,7 @@ impl fmt::Debug for Block<'_> {
 pub struct Prepared<const N: usize> {
     lines: [u8; N],
     len: usize,
+    told: Told,
 }
 
 impl<const N: usize> Prepared<N> {
@@ -73,20 +82,20 @@ impl<const N: usize> Prepared<N> {
     ///
     /// # Errors
     /// [`SendError::Invalid`] for what must not be sent, and with [`Part::Reserved`] for what the machine
-    /// has to look at, or writes itself, in each message: `Connection`, `Keep-Alive`,
-    /// `Proxy-Connection`, `Content-Length`, `Transfer-Encoding`, `TE`, `Upgrade`, `Expect` and `Host`
-    /// (S1.4). [`SendError::Short`] if `N` is too small.
+    /// writes itself, or decides on, in each message: `Connection`, `Keep-Alive`, `Proxy-Connection`,
+    /// `Content-Length`, `Transfer-Encoding` and `Upgrade` (S1.4). [`SendError::Short`] if `N` is too
+    /// small.
     pub fn new<'f>(
         lines: impl IntoIterator<Item = impl Into<Line<'f>>>,
     ) -> Result<Self, SendError> {
-        let mut block = Self { lines: [0; N], len: 0 };
+        let mut block = Self { lines: [0; N], len: 0, told: Told::default() };
         let mut w = Writer::new(&mut block.lines);
         for line in lines {
             let line = line.into();
             if encode::is_reserved(line.name) {
                 return Err(SendError::Invalid(Part::Reserved));
             }
-            w.line(&line)?;
+            w.own_or_line(&line, Declared { length: None, chunked: false }, &mut block.told)?;
         }
         block.len = w.finish()?;
         Ok(block)
@@ -95,7 +104,7 @@ impl<const N: usize> Prepared<N> {
     /// As the fields of a call take it.
     #[must_use]
     pub fn block(&self) -> Block<'_> {
-        Block(self.lines.get(..self.len).unwrap_or_default())
+        Block { lines: self.lines.get(..self.len).unwrap_or_default(), told: self.told }
     }
 }
 
@@ -127,18 +136,20 @@ mod tests {
             "Proxy-Connection",
             "content-length",
             "Transfer-Encoding",
-            "te",
             "Upgrade",
-            "Expect",
-            "Host",
         ] {
             let refused = Err(SendError::Invalid(Part::Reserved));
             assert_eq!(Prepared::<64>::new([(name, "x")]).map(|_| ()), refused, "{name}");
         }
         let refused = |name, value| Prepared::<64>::new([(name, value)]).unwrap_err();
         assert_eq!(refused("a b", "x"), SendError::Invalid(Part::FieldName));
+        assert_eq!(refused("Host", "a b"), SendError::Invalid(Part::Host));
+        assert_eq!(refused("TE", "chunked"), SendError::Invalid(Part::FieldValue));
         assert_eq!(refused("A", "x\r\nB: y"), SendError::Invalid(Part::FieldValue));
         assert_eq!(Prepared::<5>::new([("A", "xy")]).unwrap_err(), SendError::Short { needed: 7 });
+        let told =
+            Prepared::<64>::new([("Host", "a"), ("host", "b"), ("TE", "trailers")]).unwrap().told;
+        assert!(told.hosts == 2 && told.te && !told.expect);
         let block = Prepared::<7>::new([("A", " xy ")]).unwrap();
         assert_eq!(block.block().lines(), b"A: xy\r\n");
         assert_eq!(format!("{block:?}"), r"Prepared(A: xy\r\n)");

@@ -4,7 +4,7 @@ use super::{Goal, Row};
 use crate::measure::{Group, Groups};
 use crate::sides::{http_net, ours};
 use ::http_net::{OutgoingBody, ResponseHeadRef};
-use keepalive::{Content, server};
+use keepalive::{Content, Prepared, server};
 use std::hint::black_box;
 
 /// What one validated field may cost, in nanoseconds.
@@ -50,6 +50,7 @@ pub fn add(groups: &mut Groups, rows: &mut Vec<Row>) {
             }
         }
     };
+    let side_of_none = side(0);
     groups.add(
         Group::new("respond", "8 fields")
             .side("none", 1, side(0))
@@ -76,8 +77,28 @@ pub fn add(groups: &mut Groups, rows: &mut Vec<Row>) {
         ("respond", "8 fields", "none"),
         Goal::None,
     ));
-    // Not measured as long as the crate has no such blocks.
-    let block = "response head: a prepared block";
+    // The whole block beside what a head costs without it.
+    let block = Prepared::<512>::new(FIELDS).expect("fields that may be sent");
+    let mut out = [0; 1024];
+    let kept = move |turns: u32| {
+        for _ in 0..turns {
+            let mut conn = black_box(&owing).clone();
+            let started =
+                conn.respond(ours::NOW, 200, black_box(&block), Content::Length(13), &mut out);
+            assert!(started.is_ok());
+            black_box((&conn, &out));
+        }
+    };
+    groups
+        .add(Group::new("respond", "prepared").side("none", 1, side_of_none).side("kept", 1, kept));
+    let what = "response head: a prepared block";
     let goal = Goal::Most(BLOCK);
-    rows.push(Row::value(block, "8 fields", "", "ns", goal, |_| (None, None)));
+    let value = |g: &Groups| {
+        let ns = |side| g.ns("respond", "prepared", side);
+        (ns("kept").zip(ns("none")).map(|(kept, none)| kept - none), None)
+    };
+    let side = |side| ("respond", "prepared", side);
+    rows.push(
+        Row::value(what, "8 fields", "", "ns", goal, value).needs(["none", "kept"].map(side)),
+    );
 }

@@ -2,7 +2,7 @@
 
 use super::{CONTENT, Parsed};
 use crate::inputs;
-use keepalive::{Content, Instant, Io, client, server};
+use keepalive::{Content, Instant, Io, Prepared, client, server};
 use std::hint::black_box;
 
 pub const NOW: Instant = Instant::from_micros(0);
@@ -32,13 +32,15 @@ pub fn patient() -> server::Connection {
 /// A server's connection that is kept, and answers each request.
 pub struct Server {
     pub conn: server::Connection,
+    fields: Prepared<64>,
     out: [u8; 512],
 }
 
 impl Server {
     pub fn new() -> Self {
         let config = server::Config::origin().max_requests(0);
-        Self { conn: server::Connection::new(&config, NOW), out: [0; 512] }
+        let fields = Prepared::new(FIELDS).expect("fields");
+        Self { conn: server::Connection::new(&config, NOW), fields, out: [0; 512] }
     }
 
     /// Whole exchanges, for all requests in these bytes, as the contract has it: receive until there
@@ -79,7 +81,7 @@ impl Server {
     }
 
     fn answer(&mut self, now: Instant) -> usize {
-        let n = self.conn.reply(now, 200, FIELDS, CONTENT, &mut self.out).expect("an answer");
+        let n = self.conn.reply(now, 200, &self.fields, CONTENT, &mut self.out).expect("an answer");
         black_box(&self.out);
         self.conn.transmitted(now, n as u64);
         1
@@ -89,19 +91,20 @@ impl Server {
 /// A client's connection that is kept.
 pub struct Client {
     pub conn: client::Connection,
+    fields: Prepared<64>,
     out: [u8; 512],
 }
 
 impl Client {
     pub fn new() -> Self {
         let conn = client::Connection::new(&client::Config::direct(), NOW);
-        Self { conn, out: [0; 512] }
+        let fields = Prepared::new([("Host", "example.org"), ("Accept", "*/*")]).expect("fields");
+        Self { conn, fields, out: [0; 512] }
     }
 
     pub fn request(&mut self) {
         black_box(self.conn.checkout(NOW, Io::Nothing, b""));
-        let fields = [("Host", "example.org"), ("Accept", "*/*")];
-        let sent = self.conn.request(NOW, "GET", "/", fields, Content::None, &mut self.out);
+        let sent = self.conn.request(NOW, "GET", "/", &self.fields, Content::None, &mut self.out);
         black_box(&self.out);
         self.conn.transmitted(NOW, sent.expect("a request").written as u64);
     }
