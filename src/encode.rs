@@ -301,15 +301,16 @@ fn options(w: &mut Writer<'_>, value: &[u8], told: &mut Told) -> Result<(), Send
 /// The connection options that the machine itself sends, as one line.
 #[inline]
 pub(crate) fn connection(w: &mut Writer<'_>, options: &[(bool, &[u8])]) {
+    if !options.iter().any(|(sent, _)| *sent) {
+        return;
+    }
     let mut first = true;
     for (_, option) in options.iter().filter(|(sent, _)| *sent) {
         w.put(if first { b"Connection: " } else { b", " });
         w.put(option);
         first = false;
     }
-    if !first {
-        w.put(b"\r\n");
-    }
+    w.put(b"\r\n");
 }
 
 /// `Keep-Alive: timeout=T, max=M`, or nothing where there is nothing to say (S1.4).

@@ -328,8 +328,9 @@ impl Connection {
     /// What would move the connection on.
     #[must_use]
     pub fn wants(&self) -> Wants {
+        let end = self.end();
         if self.aborted.is_some() {
-            return Wants { end: self.end(), ..Wants::default() };
+            return Wants { end, ..Wants::default() };
         }
         let emit = self.is_100_due() || matches!(self.tx, Tx::Own(_));
         let read = match self.rx {
@@ -340,14 +341,11 @@ impl Connection {
             Rx::Held(_) | Rx::Whole | Rx::Tunnel | Rx::Over => false,
         };
         Wants {
-            read: read
-                && !emit
-                && self.flags & is::EOF == 0
-                && !matches!(self.end(), Some(End::Close(_))),
+            read: read && !emit && self.flags & is::EOF == 0 && !matches!(end, Some(End::Close(_))),
             emit,
             head: self.tx == Tx::Owed,
             content: matches!(self.tx, Tx::Sending(_)),
-            end: self.end(),
+            end,
         }
     }
 
@@ -597,7 +595,16 @@ impl Connection {
         body.remaining().is_none_or(|left| left > u64::from(self.config.discard))
     }
 
+    #[inline]
     fn end(&self) -> Option<End> {
+        // Of all that is not over, only a tunnel ends without a verdict.
+        if self.verdict.is_none() && !matches!(self.rx, Rx::Tunnel) {
+            return None;
+        }
+        self.how_it_ends()
+    }
+
+    fn how_it_ends(&self) -> Option<End> {
         let reason = self.aborted.or(self.verdict).unwrap_or(CloseReason::Aborted);
         match self.rx {
             _ if self.aborted.is_some() => Some(End::Abort(reason)),

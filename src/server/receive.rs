@@ -50,6 +50,12 @@ impl Connection {
             Rx::Idle { .. } if plain && unread.first().is_some_and(|&b| b > b'\r') => {
                 return self.begin_head(now, unread);
             }
+            // As the contract has it: asked until there is nothing more.
+            Rx::Idle { .. } | Rx::Held(_)
+                if plain && unread.is_empty() && self.flags & is::EOF == 0 =>
+            {
+                return Step { consumed: 0, event: None };
+            }
             // As most requests are: without content, or with no more of it.
             Rx::Reading(Inbound::Length(0)) if plain => {
                 self.whole_request(now, unread);
