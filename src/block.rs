@@ -76,19 +76,36 @@ pub(crate) fn few_stops(octets: &[u8; 16]) -> u64 {
 /// Whether these are letters and `-` alone. False may also mean that they are few.
 #[inline(always)]
 pub(crate) fn are_letters(v: &[u8]) -> bool {
-    let (Some(first), Some(last)) = (v.first_chunk(), v.last_chunk()) else { return false };
-    if v.len() <= 16 {
-        return others(first) | others(last) == 0;
-    }
-    let whole = v.as_chunks::<8>().0.iter().fold(0, |all, octets| all | others(octets));
-    whole | others(last) == 0
+    none(v, others)
 }
+
+/// Whether these are spaces and visible characters of ASCII alone. False may also mean that they are few.
+#[inline(always)]
+pub(crate) fn are_visible(v: &[u8]) -> bool {
+    none(v, hidden)
+}
+
+/// Whether no word of these octets has any bit left: of four or more, the last word overlapping.
+#[inline(always)]
+fn none(v: &[u8], bits: impl Fn(u64) -> u64) -> bool {
+    let word = |octets: &[u8; 8]| bits(u64::from_le_bytes(*octets));
+    if let (Some(first), Some(last)) = (v.first_chunk(), v.last_chunk()) {
+        if v.len() <= 16 {
+            return word(first) | word(last) == 0;
+        }
+        let whole = v.as_chunks().0.iter().fold(0, |all, octets| all | word(octets));
+        return whole | word(last) == 0;
+    }
+    let (Some(first), Some(last)) = (v.first_chunk(), v.last_chunk()) else { return false };
+    let half = |octets: &[u8; 4]| u64::from(u32::from_le_bytes(*octets));
+    bits(half(first) | half(last) << 32) == 0
+}
+
+const EACH: u64 = 0x0101_0101_0101_0101;
 
 /// The highest bit of each octet that is neither a letter nor `-`, right up to the first one.
 #[inline(always)]
-fn others(octets: &[u8; 8]) -> u64 {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    let w = u64::from_le_bytes(*octets);
+fn others(w: u64) -> u64 {
     let lower = w | EACH * 0x20;
     let from_a = lower.wrapping_add(EACH * (0x80 - 0x61));
     let past_z = lower.wrapping_add(EACH * (0x80 - 0x7b));
@@ -96,22 +113,9 @@ fn others(octets: &[u8; 8]) -> u64 {
     ((!from_a | past_z) & no_dash | w) & EACH * 0x80
 }
 
-/// Whether these are spaces and visible characters of ASCII alone. False may also mean that they are few.
-#[inline(always)]
-pub(crate) fn are_visible(v: &[u8]) -> bool {
-    let (Some(first), Some(last)) = (v.first_chunk(), v.last_chunk()) else { return false };
-    if v.len() <= 16 {
-        return hidden(first) | hidden(last) == 0;
-    }
-    let whole = v.as_chunks::<8>().0.iter().fold(0, |all, octets| all | hidden(octets));
-    whole | hidden(last) == 0
-}
-
 /// The highest bit of each octet below 0x20 and from 0x7f.
 #[inline(always)]
-fn hidden(octets: &[u8; 8]) -> u64 {
-    const EACH: u64 = 0x0101_0101_0101_0101;
-    let w = u64::from_le_bytes(*octets);
+fn hidden(w: u64) -> u64 {
     let low = w & EACH * 0x7f;
     // The highest bit is set from 0x20 on, and for 0x7f.
     let from_space = low.wrapping_add(EACH * (0x80 - 0x20));
@@ -213,9 +217,9 @@ mod tests {
                 for b in 0..=255u8 {
                     let mut v = vec![b'x'; len];
                     v[at] = b;
-                    assert_eq!(are_letters(&v), len >= 8 && is_letter(b), "{b} at {at} of {len}");
+                    assert_eq!(are_letters(&v), len >= 4 && is_letter(b), "{b} at {at} of {len}");
                     let visible = (0x20..0x7f).contains(&b);
-                    assert_eq!(are_visible(&v), len >= 8 && visible, "{b} at {at} of {len}");
+                    assert_eq!(are_visible(&v), len >= 4 && visible, "{b} at {at} of {len}");
                 }
             }
         }

@@ -62,10 +62,19 @@ impl<'o> Writer<'o> {
         if !is_text(line.value) {
             return Err(SendError::Invalid(Part::FieldValue));
         }
-        self.put(line.name);
-        self.put(b": ");
-        self.put(trim(line.value));
-        self.put(b"\r\n");
+        let value = trim(line.value);
+        let end = self.at.saturating_add(line.name.len() + value.len() + 4);
+        if let Some(space) = self.out.get_mut(self.at..end)
+            && let Some((name, rest)) = space.split_at_mut_checked(line.name.len())
+            && let Some((colon, rest)) = rest.split_first_chunk_mut()
+            && let Some((text, crlf)) = rest.split_last_chunk_mut()
+        {
+            copy(name, line.name);
+            *colon = *b": ";
+            copy(text, value);
+            *crlf = *b"\r\n";
+        }
+        self.at = end;
         Ok(())
     }
 
