@@ -4,6 +4,8 @@
 pub mod account;
 pub mod buffers;
 pub mod date;
+pub mod link;
+pub mod pool;
 
 use std::time::Duration;
 
