@@ -6,6 +6,7 @@ pub mod buffers;
 pub mod date;
 pub mod link;
 pub mod pool;
+pub mod routes;
 
 use std::time::Duration;
 

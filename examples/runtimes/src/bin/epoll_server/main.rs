@@ -8,7 +8,7 @@
 //! it, `--for SECONDS` does so by itself; then it tells what it did, and why it closed what it closed.
 //!
 //! Three files: here the loop that waits, in `peer.rs` what one connection does ([`Peer::turn`]: read
-//! that first), in `routes.rs` the application.
+//! that first), in `src/routes.rs` the application and what is said to whom.
 //!
 //! What makes it fast: sockets are registered once and edge-triggered; a read that did not fill its
 //! buffer is the last one; pipelined requests are answered into one buffer that leaves in one write;
@@ -16,18 +16,18 @@
 //! as it does with every request, costs no timer anything.
 
 mod peer;
-mod routes;
 
 use keepalive::server::Config;
 use keepalive::{Clock, Instant};
 use keepalive_runtimes::account::Account;
 use keepalive_runtimes::buffers::Buffers;
 use keepalive_runtimes::date::Date;
+use keepalive_runtimes::routes::Shared;
 use keepalive_runtimes::{raise_open_files, reset, seconds};
 use lexopt::prelude::*;
 use mio::net::{TcpListener, UnixStream};
 use mio::{Events, Interest, Poll, Token};
-use peer::{Fate, Peer, Shared};
+use peer::{Fate, Peer};
 use signal_hook::consts::{SIGINT, SIGTERM};
 use slab::Slab;
 use std::collections::BTreeSet;

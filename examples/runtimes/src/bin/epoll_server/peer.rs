@@ -3,25 +3,13 @@
 //! [`Peer::turn`] is the part to read first. It runs whenever the socket, the clock or a signal has
 //! something to say, and goes on until only one of these can move the connection on.
 
-use crate::routes::{self, Task};
-use keepalive::server::{Config, Connection, Event};
-use keepalive::{CloseReason, End, Instant, Io, Lost, Retire, SendError};
-use keepalive_runtimes::account::Account;
-use keepalive_runtimes::buffers::{Buffers, Bytes};
-use keepalive_runtimes::date::Date;
+use keepalive::server::{Config, Connection};
+use keepalive::{CloseReason, End, Instant, Io, Lost, Retire};
+use keepalive_runtimes::buffers::Bytes;
+use keepalive_runtimes::routes::{Shared, Task, answer};
 use mio::net::TcpStream;
 use std::io::{Read as _, Write as _};
 use std::net::Shutdown;
-
-/// What all connections share. There is one thread, so nothing is locked.
-pub(crate) struct Shared {
-    pub(crate) account: Account,
-    pub(crate) date: Date,
-    /// Buffers for what is received and for what is sent. A connection has one only from one turn to
-    /// the next, and only if something is left in it.
-    pub(crate) rx: Buffers,
-    pub(crate) tx: Buffers,
-}
 
 /// A connection in the slab. When idle it holds no buffer, and is all of the memory that it costs.
 pub(crate) struct Peer {
@@ -101,7 +89,8 @@ impl Peer {
         for _ in 0..ROUNDS {
             // All of what was pipelined is answered in one go, and the answers leave in one write.
             let read = self.read(now, rx);
-            let answered = self.answer(now, rx, tx, shared);
+            let Self { http, task, .. } = self;
+            let answered = answer(now, http, task, rx, tx, shared);
             let wrote = self.write(now, tx);
             match self.http.wants().end {
                 Some(End::ShutdownWrite) => {
@@ -177,61 +166,6 @@ impl Peer {
             }
         }
         true
-    }
-
-    /// Reads what the bytes at hand mean, and answers.
-    fn answer(
-        &mut self,
-        now: Instant,
-        rx: &mut Bytes,
-        tx: &mut Bytes,
-        shared: &mut Shared,
-    ) -> bool {
-        let mut moved = false;
-        loop {
-            let went_on = self.task.go_on(now, &mut self.http, tx);
-            // All of the back-pressure: no request is taken whose answer might not fit behind what is
-            // still waiting, and no more content than can be echoed.
-            let room = self.http.fits(tx.room());
-            let Self { http, task, .. } = self;
-            let Some(event) = rx.present(|bytes| http.receive(now, bytes, room)) else {
-                self.on_error(now, went_on);
-                break;
-            };
-            moved = true;
-            let said = match event {
-                Event::Request(head) => {
-                    shared.account.requests += 1;
-                    routes::answer(now, &head, shared.date.as_str(), http, tx)
-                        .map(|next| *task = next)
-                }
-                Event::Content(content) => task.content(now, content, http, tx),
-                Event::End(_) => task.end(now, http, tx),
-                Event::Failed(failure) => {
-                    shared.account.failed(&failure);
-                    task.failed(now, http);
-                    Ok(())
-                }
-            };
-            self.on_error(now, went_on.and(said));
-        }
-        if self.http.wants().emit {
-            // What the machine has to say by itself: a 100, a 400, a 408.
-            let date = [("Date", shared.date.as_str())];
-            if let Ok(n) = self.http.emit_with(now, date, tx.spare()) {
-                tx.filled(n);
-                moved |= n > 0;
-            }
-        }
-        moved
-    }
-
-    /// A refused call is a mistake of this program; the connection cannot go on as if it were none.
-    fn on_error(&mut self, now: Instant, result: Result<(), SendError>) {
-        if let Err(error) = result {
-            eprintln!("epoll_server: {error}");
-            self.http.abort(now);
-        }
     }
 
     // ---- what the loop asks and says ----

@@ -1,8 +1,12 @@
-//! The application: a greeting, as much content as one likes, an echo.
+//! The application of the servers on the core, `epoll_server` and `io_uring_server`: a greeting, as
+//! much content as one likes, an echo. And [`answer`], the inner half of their loops: what the bytes at
+//! hand mean, and what is said to it.
 
-use keepalive::server::Connection;
-use keepalive::{Content, Instant, Plan, RequestHead, SendError};
-use keepalive_runtimes::buffers::Bytes;
+use crate::account::Account;
+use crate::buffers::{Buffers, Bytes};
+use crate::date::Date;
+use keepalive::server::{Connection, Event};
+use keepalive::{Content, Instant, NO_FIELDS, Plan, RequestHead, SendError};
 
 const HELLO: &[u8] = b"Hello, World!";
 const TEXT: (&str, &str) = ("Content-Type", "text/plain");
@@ -11,8 +15,81 @@ const BINARY: (&str, &str) = ("Content-Type", "application/octet-stream");
 /// What `/bytes/N` consists of.
 static BLOCK: [u8; 16 * 1024] = [b'k'; 16 * 1024];
 
+/// What all connections of a server share. There is one thread, so nothing is locked.
+#[derive(Debug)]
+pub struct Shared {
+    /// What is told at the end.
+    pub account: Account,
+    /// What time it is.
+    pub date: Date,
+    /// Buffers for what is received. A connection has one only while something is left in it.
+    pub rx: Buffers,
+    /// Buffers for what is sent; the same.
+    pub tx: Buffers,
+}
+
+/// Reads what the bytes in `rx` mean, and answers into `tx`, until there is no more of either. Returns
+/// whether anything happened.
+///
+/// To be called whenever bytes came, output went, or a deadline was due: each of these may let the next
+/// request out of the buffer.
+pub fn answer(
+    now: Instant,
+    http: &mut Connection,
+    task: &mut Task,
+    rx: &mut Bytes,
+    tx: &mut Bytes,
+    shared: &mut Shared,
+) -> bool {
+    let mut moved = false;
+    loop {
+        let went_on = task.go_on(now, http, tx);
+        // All of the back-pressure: no request is taken whose answer might not fit behind what is still
+        // waiting, and no more content than can be echoed.
+        let room = http.fits(tx.room());
+        let Some(event) = rx.present(|bytes| http.receive(now, bytes, room)) else {
+            give_up(now, http, went_on);
+            break;
+        };
+        moved = true;
+        let said = match event {
+            Event::Request(head) => {
+                shared.account.requests += 1;
+                begin(now, &head, shared.date.as_str(), http, tx).map(|next| *task = next)
+            }
+            Event::Content(content) => task.content(now, content, http, tx),
+            Event::End(_) => task.end(now, http, tx),
+            Event::Failed(failure) => {
+                shared.account.failed(&failure);
+                task.failed(now, http);
+                Ok(())
+            }
+        };
+        give_up(now, http, went_on.and(said));
+    }
+    if http.wants().emit {
+        // What the machine has to say by itself: a 100, a 400, a 408.
+        let date = [("Date", shared.date.as_str())];
+        if let Ok(n) = http.emit_with(now, date, tx.spare()) {
+            tx.filled(n);
+            moved |= n > 0;
+        }
+    }
+    moved
+}
+
+/// A refused call is a mistake of this program; the connection cannot go on as if it were none.
+fn give_up(now: Instant, http: &mut Connection, result: Result<(), SendError>) {
+    if let Err(error) = result {
+        eprintln!("a call out of place: {error}");
+        http.abort(now);
+    }
+}
+
 /// What a response still needs, once its head is out.
-pub(crate) enum Task {
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Task {
+    /// Nothing.
     Nothing,
     /// So many octets.
     Send(u64),
@@ -21,7 +98,7 @@ pub(crate) enum Task {
 }
 
 /// Begins the response, and mostly ends it, too.
-pub(crate) fn answer(
+fn begin(
     now: Instant,
     head: &RequestHead<'_>,
     date: &str,
@@ -60,13 +137,15 @@ fn number_behind(prefix: &[u8], target: &[u8]) -> Option<u64> {
 }
 
 impl Task {
-    pub(crate) fn is_over(&self) -> bool {
+    /// Whether it needs nothing.
+    #[must_use]
+    pub fn is_over(&self) -> bool {
         matches!(self, Self::Nothing)
     }
 
     /// Fills the output with what is still to be sent. The loop comes back when there is space.
     #[inline]
-    pub(crate) fn go_on(
+    fn go_on(
         &mut self,
         now: Instant,
         http: &mut Connection,
@@ -86,7 +165,7 @@ impl Task {
         Ok(())
     }
 
-    pub(crate) fn content(
+    fn content(
         &mut self,
         now: Instant,
         content: &[u8],
@@ -101,7 +180,7 @@ impl Task {
         Ok(())
     }
 
-    pub(crate) fn end(
+    fn end(
         &mut self,
         now: Instant,
         http: &mut Connection,
@@ -109,14 +188,14 @@ impl Task {
     ) -> Result<(), SendError> {
         if let Self::Echo = self {
             *self = Self::Nothing;
-            let n = http.finish(now, keepalive::NO_FIELDS, tx.spare())?;
+            let n = http.finish(now, NO_FIELDS, tx.spare())?;
             tx.filled(n);
         }
         Ok(())
     }
 
     /// What was being received will not be complete. An echo of it cannot be, either.
-    pub(crate) fn failed(&mut self, now: Instant, http: &mut Connection) {
+    fn failed(&mut self, now: Instant, http: &mut Connection) {
         if let Self::Echo = self {
             *self = Self::Nothing;
             http.abort(now);
