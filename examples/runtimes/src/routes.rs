@@ -6,7 +6,7 @@ use crate::account::Account;
 use crate::buffers::{Buffers, Bytes};
 use crate::date::Date;
 use keepalive::server::{Connection, Event};
-use keepalive::{Content, Instant, NO_FIELDS, Plan, RequestHead, SendError};
+use keepalive::{Content, Instant, NO_FIELDS, Plan, RequestHead, Retire, SendError};
 
 const HELLO: &[u8] = b"Hello, World!";
 const TEXT: (&str, &str) = ("Content-Type", "text/plain");
@@ -26,6 +26,8 @@ pub struct Shared {
     pub rx: Buffers,
     /// Buffers for what is sent; the same.
     pub tx: Buffers,
+    /// The process ends: no response promises that the connection persists.
+    pub draining: bool,
 }
 
 /// Reads what the bytes in `rx` mean, and answers into `tx`, until there is no more of either. Returns
@@ -55,6 +57,10 @@ pub fn answer(
         let said = match event {
             Event::Request(head) => {
                 shared.account.requests += 1;
+                if shared.draining {
+                    // Of those that were retired before this says nothing new.
+                    http.retire(now, Retire::Drain);
+                }
                 begin(now, &head, shared.date.as_str(), http, tx).map(|next| *task = next)
             }
             Event::Content(content) => task.content(now, content, http, tx),

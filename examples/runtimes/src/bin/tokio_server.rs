@@ -75,6 +75,9 @@ async fn serve(sock: TcpStream, shared: Arc<Shared>, mut drain: watch::Receiver<
             let Some(event) = event else { break };
             if let Event::Request(_) = event {
                 shared.note(|account| account.requests += 1);
+                if *drain.borrow() != Drain::None {
+                    out.retire(Retire::Drain);
+                }
             }
             if let Event::Failed(failure) = event {
                 shared.note(|account| account.failed(&failure));

@@ -154,6 +154,7 @@ impl Server {
                 date: Date::default(),
                 rx: Buffers::new(config.receive_buffer(), 256),
                 tx: Buffers::new(64 * 1024, 256),
+                draining: false,
             },
             ends: options.runs_for.map(|after| clock.now() + after),
             draining: None,
@@ -304,6 +305,7 @@ impl Server {
             self.accept(now);
             self.shared.account.moment("loaded");
             self.draining = Some(now + FIRST_REQUEST);
+            self.shared.draining = true;
             let _ = self.poll.registry().deregister(&mut self.listener);
             self.retire(now, false);
         }

@@ -137,6 +137,7 @@ impl Server {
                 date: Date::default(),
                 rx: Buffers::new(config.receive_buffer(), 256),
                 tx: Buffers::new(64 * 1024, 256),
+                draining: false,
             },
             ends: options.runs_for.map(|after| clock.now() + after),
             draining: None,
@@ -287,6 +288,7 @@ impl Server {
         if self.draining.is_none() {
             self.shared.account.moment("loaded");
             self.draining = Some(now + FIRST_REQUEST);
+            self.shared.draining = true;
             self.ring.cancel(Op::Accept)?;
             self.retire(now, false)?;
         }

@@ -4,7 +4,9 @@
 
 use keepalive::buffered::Server;
 use keepalive::forward::{self, Continue, ForwardedRequest, Hop, Nominated};
-use keepalive::{Content, Failure, Line, NO_FIELDS, Plan, RequestHead, SendError, client, server};
+use keepalive::{
+    Content, Failure, Line, NO_FIELDS, Plan, RequestHead, Retire, SendError, client, server,
+};
 use keepalive_runtimes::link::{Ended, Link};
 use keepalive_runtimes::pool::{Pool, Upstream};
 use std::time::SystemTime;
@@ -93,6 +95,8 @@ pub(crate) struct Join<'a> {
     need: Option<Need>,
     hop: Hop<'a>,
     config: server::Config,
+    /// The process ends: no response promises that the connection persists.
+    pub(crate) draining: bool,
     pub(crate) counts: Counts,
 }
 
@@ -104,7 +108,7 @@ fn date() -> String {
 impl<'a> Join<'a> {
     pub(crate) fn new(down: Downstream, hop: Hop<'a>, config: server::Config) -> Self {
         let (up, exchange, need, counts) = (None, None, None, Counts::default());
-        Self { down, up, exchange, need, hop, config, counts }
+        Self { down, up, exchange, need, hop, config, draining: false, counts }
     }
 
     /// Moves everything that can be moved. If it returns a need, a connection is missing.
@@ -124,7 +128,7 @@ impl<'a> Join<'a> {
 
     /// One event of the client's, and what it means to the server.
     fn towards_origin(&mut self) -> bool {
-        let Self { down, up, exchange, need, hop, counts, .. } = self;
+        let Self { down, up, exchange, need, hop, draining, counts, .. } = self;
         let now = down.now();
         // Content only as it finds room on the other side; and the next request only when this one's
         // response is over.
@@ -138,6 +142,9 @@ impl<'a> Join<'a> {
         match event {
             server::Event::Request(head) => {
                 counts.requests += 1;
+                if *draining {
+                    out.retire(Retire::Drain);
+                }
                 match forward::request(&head, hop) {
                     Ok(onward) => {
                         *need = Some(Need::Any);

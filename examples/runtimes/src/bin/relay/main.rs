@@ -133,6 +133,7 @@ async fn relayed(
             () = join.down.turn() => {}
             () = turn(&mut join.up) => {}
             Ok(()) = drain.changed() => {
+                join.draining = true;
                 let new = join.down.http.connection().requests() == 0;
                 if !new || *drain.borrow() == Drain::All {
                     let now = join.down.now();
