@@ -98,19 +98,23 @@ class Load:
         self.failed = 0
         self.seconds = 0.0
 
-    def wrk(self, h: Harness, url: str, seconds: int, *arguments: str) -> None:
-        # The threads share the processor with everything else: a long wait is no failure here.
+    def wrk(self, h: Harness, url: str, seconds: int, *arguments: str, heap: str = "") -> None:
+        """With the arguments of wrk; `heap` is a script that makes 16 requests at a time."""
+        # It shares the processor with everything else: a long wait is no failure here.
         command = ["wrk", "-d", str(seconds), "--timeout", "20s", *arguments]
+        command += ["-s", heap, url, "--", "16"] if heap else [url]
         begun = time.monotonic()
-        done = h.run(command[:1] + command[1:] + [url], seconds + 40)
+        done = h.run(command, seconds + 40)
         self.seconds += time.monotonic() - begun
-        self.requests += int(re.search(r"(\d+) requests in", done.stdout.decode())[1])
+        out = done.stdout.decode()
+        if done.status != 0:
+            raise RuntimeError(f"wrk ended with {done.status}: {out[-300:]!r} {done.stderr[-300:]!r}")
+        self.requests += int(re.search(r"(\d+) requests in", out)[1])
         errors = re.search(
-            r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)",
-            done.stdout.decode(),
+            r"Socket errors: connect (\d+), read (\d+), write (\d+), timeout (\d+)", out
         )
         self.failed += sum(map(int, errors.groups())) if errors else 0
-        other = re.search(r"Non-2xx or 3xx responses: (\d+)", done.stdout.decode())
+        other = re.search(r"Non-2xx or 3xx responses: (\d+)", out)
         self.failed += int(other[1]) if other else 0
 
     def ab(self, h: Harness, url: str, requests: int, *arguments: str) -> int:
