@@ -401,8 +401,8 @@ fn an_expectation_is_relayed_and_an_early_refusal_stops_the_upload() {
     let mut sender = Peer(peer.0.try_clone().expect("a clone"));
     let sending = thread::spawn(move || {
         use std::io::Write as _;
-        // Until it is told otherwise.
-        while sender.0.write_all(&[b'x'; 1000]).is_ok() {}
+        // More than fits anywhere on the way; less than a server is willing to throw away (S6.1).
+        let _ = sender.0.write_all(&vec![b'x'; 8_000_000]);
     });
     let (head, _) = peer.response();
     assert!(head.starts_with("HTTP/1.1 403 ") && head.contains("Connection: close"), "{head}");

@@ -130,6 +130,9 @@ fn a_large_response_waits_for_a_client_that_is_slow_to_read_it() {
         assert!(head.contains("Content-Length: 30000000\r\n"), "{head}");
         assert!(content.iter().all(|&b| b == b'k'));
         is_greeting(&mut peer);
+        // Once more, with nothing behind it that would keep the loop going.
+        peer.send(get("/bytes/30000000", ""));
+        assert_eq!(peer.response().1.len(), 30_000_000);
         // HEAD: the length, and nothing behind it.
         peer.send("HEAD /bytes/30000000 HTTP/1.1\r\nHost: a\r\n\r\n".to_owned() + &get("/", ""));
         assert!(peer.head().contains("Content-Length: 30000000\r\n"));
@@ -195,8 +198,8 @@ fn what_peers_do_wrong_is_answered_and_counted() {
         let head = broken.head();
         assert!(head.contains("Content-Length: 10"), "{head}");
         broken.half_close();
-        let (rest, _) = broken.rest();
-        assert!(rest.len() < 10, "{rest}");
+        let (rest, reset) = broken.rest();
+        assert!(rest.len() < 10 && reset, "{path}: {rest}, reset {reset}");
 
         let told = program.end();
         told.is_complete();
