@@ -3,7 +3,7 @@
 
 pub mod account;
 pub mod buffers;
-pub mod date;
+pub mod fields;
 pub mod link;
 pub mod pool;
 pub mod routes;

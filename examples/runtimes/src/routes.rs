@@ -4,13 +4,11 @@
 
 use crate::account::Account;
 use crate::buffers::{Buffers, Bytes};
-use crate::date::Date;
+use crate::fields::Fields;
 use keepalive::server::{Connection, Event};
 use keepalive::{Content, Instant, NO_FIELDS, Plan, RequestHead, Retire, SendError};
 
 const HELLO: &[u8] = b"Hello, World!";
-const TEXT: (&str, &str) = ("Content-Type", "text/plain");
-const BINARY: (&str, &str) = ("Content-Type", "application/octet-stream");
 
 /// What `/bytes/N` consists of.
 static BLOCK: [u8; 16 * 1024] = [b'k'; 16 * 1024];
@@ -20,8 +18,8 @@ static BLOCK: [u8; 16 * 1024] = [b'k'; 16 * 1024];
 pub struct Shared {
     /// What is told at the end.
     pub account: Account,
-    /// What time it is.
-    pub date: Date,
+    /// What all responses say.
+    pub fields: Fields,
     /// Buffers for what is received. A connection has one only while something is left in it.
     pub rx: Buffers,
     /// Buffers for what is sent; the same.
@@ -61,7 +59,7 @@ pub fn answer(
                     // Of those that were retired before this says nothing new.
                     http.retire(now, Retire::Drain);
                 }
-                begin(now, &head, shared.date.as_str(), http, tx).map(|next| *task = next)
+                begin(now, &head, &shared.fields, http, tx).map(|next| *task = next)
             }
             Event::Content(content) => task.content(now, content, http, tx),
             Event::End(_) => task.end(now, http, tx),
@@ -75,8 +73,7 @@ pub fn answer(
     }
     if http.wants().emit {
         // What the machine has to say by itself: a 100, a 400, a 408.
-        let date = [("Date", shared.date.as_str())];
-        if let Ok(n) = http.emit_with(now, date, tx.spare()) {
+        if let Ok(n) = http.emit_with(now, &shared.fields.date, tx.spare()) {
             tx.filled(n);
             moved |= n > 0;
         }
@@ -107,31 +104,30 @@ pub enum Task {
 fn begin(
     now: Instant,
     head: &RequestHead<'_>,
-    date: &str,
+    fields: &Fields,
     http: &mut Connection,
     tx: &mut Bytes,
 ) -> Result<Task, SendError> {
-    let date = ("Date", date);
     let mut task = Task::Nothing;
     let written = match head.target() {
-        b"/" | b"/plaintext" => http.reply(now, 200, [TEXT, date], HELLO, tx.spare())?,
+        b"/" | b"/plaintext" => http.reply(now, 200, &fields.text, HELLO, tx.spare())?,
         b"/echo" => {
             // In this order: a response to content that nobody asked for leaves it unread.
             http.read_content(now);
             task = Task::Echo;
-            http.respond(now, 200, [BINARY, date], head.outbound(), tx.spare())?.written
+            http.respond(now, 200, &fields.binary, head.outbound(), tx.spare())?.written
         }
         target => match number_behind(b"/bytes/", target) {
             Some(n) => {
                 let content = Content::Length(n);
-                let started = http.respond(now, 200, [BINARY, date], content, tx.spare())?;
+                let started = http.respond(now, 200, &fields.binary, content, tx.spare())?;
                 // None for HEAD: the machine knows, and says so.
                 if started.plan != Plan::None {
                     task = Task::Send(n);
                 }
                 started.written
             }
-            None => http.reply(now, 404, [TEXT, date], b"Not here.\n", tx.spare())?,
+            None => http.reply(now, 404, &fields.text, b"Not here.\n", tx.spare())?,
         },
     };
     tx.filled(written);

@@ -21,7 +21,7 @@ use keepalive::server::Config;
 use keepalive::{Clock, Instant};
 use keepalive_runtimes::account::Account;
 use keepalive_runtimes::buffers::Buffers;
-use keepalive_runtimes::date::Date;
+use keepalive_runtimes::fields::Fields;
 use keepalive_runtimes::routes::Shared;
 use keepalive_runtimes::{raise_open_files, reset, seconds};
 use lexopt::prelude::*;
@@ -151,7 +151,7 @@ impl Server {
             again: Vec::new(),
             shared: Shared {
                 account: Account::open(),
-                date: Date::default(),
+                fields: Fields::new(),
                 rx: Buffers::new(config.receive_buffer(), 256),
                 tx: Buffers::new(64 * 1024, 256),
                 draining: false,
@@ -175,7 +175,7 @@ impl Server {
         }
         // One look at the clock for all that happened until now.
         let now = self.clock.now();
-        self.shared.date.tick(now);
+        self.shared.fields.tick(now);
         for event in events.iter() {
             match event.token() {
                 LISTENER => self.accept(now),

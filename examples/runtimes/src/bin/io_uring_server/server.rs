@@ -6,7 +6,7 @@ use keepalive::server::Config;
 use keepalive::{Clock, Instant};
 use keepalive_runtimes::account::Account;
 use keepalive_runtimes::buffers::Buffers;
-use keepalive_runtimes::date::Date;
+use keepalive_runtimes::fields::Fields;
 use keepalive_runtimes::routes::Shared;
 use keepalive_runtimes::{raise_open_files, reset, seconds};
 use lexopt::prelude::*;
@@ -134,7 +134,7 @@ impl Server {
             timers: BTreeSet::new(),
             shared: Shared {
                 account: Account::open(),
-                date: Date::default(),
+                fields: Fields::new(),
                 rx: Buffers::new(config.receive_buffer(), 256),
                 tx: Buffers::new(64 * 1024, 256),
                 draining: false,
@@ -154,7 +154,7 @@ impl Server {
         let wait = self.wait();
         self.ring.wait(wait)?;
         let now = self.clock.now();
-        self.shared.date.tick(now);
+        self.shared.fields.tick(now);
         self.ring.completed(done);
         for done in done.drain(..) {
             self.complete(now, &done)?;
