@@ -12,6 +12,8 @@ use core::panic::PanicInfo;
 
 use keepalive::server::{Config, Connection, Event};
 use keepalive::{CloseReason, Instant, NO_FIELDS, Persistence, Step};
+use keepalive_firmware::bench::{Memory, play_all};
+use keepalive_firmware::sessions;
 
 #[link(name = "c")]
 unsafe extern "C" {
@@ -29,10 +31,16 @@ fn panic(_: &PanicInfo<'_>) -> ! {
 #[unsafe(no_mangle)]
 extern "C" fn rust_eh_personality() {}
 
-/// What the C library calls at the start. Exit status 0: the exchange went as expected.
+/// What the C library calls at the start. Exit status 0: all exchanges went as expected.
 #[unsafe(no_mangle)]
 pub extern "C" fn main(_argc: c_int, _argv: *const *const c_char) -> c_int {
-    c_int::from(!exchange())
+    c_int::from(!(exchange() && sessions_of_the_firmware()))
+}
+
+/// Both machines against each other, whole and in pieces, as `examples/firmware` has them.
+fn sessions_of_the_firmware() -> bool {
+    let mut memory = Memory::EMPTY;
+    play_all(sessions::ALL, 25, &mut memory).is_ok_and(|tally| tally.exchanges > 400)
 }
 
 /// One exchange on a server connection over fixed arrays: a request in two cuts, its response, and
