@@ -121,6 +121,7 @@ use {Codings as C, Lengths as L, RequestFraming as Q, ResponseFraming as R};
 
 table! { request, REQUEST, f: RequestFacts => RequestFraming;
     "S8-2 CONNECT with content" f.connect && (f.codings != C::Absent || f.lengths.positive()) => Err(Kind::ConnectContent);
+    "S8.1 CONNECT with a repeated length" f.connect && matches!(f.lengths, L::Same(_)) => Err(Kind::LengthRepeated);
     "S8-2 CONNECT" f.connect => Ok(Q::None);
     "S8-3 coding and length" f.codings != C::Absent && f.lengths.present() && !f.tolerant => Err(Kind::CodingWithLength);
     "S8-3b coding on 1.0" f.codings != C::Absent && f.http10 && !f.tolerant => Err(Kind::CodingOnHttp10);
@@ -163,7 +164,11 @@ mod tables {
         let cl = f.lengths != L::Absent;
         if f.connect {
             let zero = matches!(f.lengths, L::One(0) | L::Same(0));
-            return if te || (cl && !zero) { Err(Kind::ConnectContent) } else { Ok(Q::None) };
+            return match f.lengths {
+                _ if te || cl && !zero => Err(Kind::ConnectContent),
+                L::Same(_) => Err(Kind::LengthRepeated),
+                _ => Ok(Q::None),
+            };
         }
         if te {
             if !f.tolerant && cl {

@@ -447,31 +447,3 @@ fn requests_wait_for_room_for_their_answers() {
     }
     assert!(flushes > 1);
 }
-
-/// The seeds of the fuzzer, one by one.
-#[test]
-fn the_seeds_of_the_fuzzer_hold() {
-    let corpus = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("fuzz/corpus");
-    // A packaged crate has none.
-    let Ok(targets) = std::fs::read_dir(corpus) else { return };
-    for target in targets.map(|t| t.unwrap().path()) {
-        let run = match target.file_name().unwrap().to_str().unwrap() {
-            "request_head" => codec::request_head,
-            "response_head" => codec::response_head,
-            "chunked" => codec::chunked,
-            "server_ops" => common::fuzz::server_ops,
-            "client_ops" => common::fuzz::client_ops,
-            "pair" => common::fuzz::pair,
-            "split" => common::fuzz::split,
-            "encode_decode" => codec::encode_decode,
-            other => panic!("a corpus without a target: {other}"),
-        };
-        for seed in std::fs::read_dir(&target).unwrap().map(|s| s.unwrap().path()) {
-            let name = seed.file_name().unwrap().to_string_lossy().into_owned();
-            if name.starts_with("seed-") {
-                println!("{}/{name}", target.display());
-                run(&std::fs::read(&seed).unwrap());
-            }
-        }
-    }
-}

@@ -194,6 +194,8 @@ impl Connection {
         head.fields()
             .filter(|line| line.is("upgrade"))
             .flat_map(|line| grammar::members(line.value))
+            // A 101 must name what it switches to (RFC 9110 §15.2.2); an empty member names nothing.
+            .filter(|p| !p.is_empty())
             .for_each(|p| chosen.add(p));
         self.queue.has(0, sent::UPGRADE) && self.offered.allow(chosen)
     }

@@ -33,6 +33,11 @@ impl<'d> Source<'d> {
         self.byte() % n
     }
 
+    /// All that is left.
+    pub fn rest(&self) -> &'d [u8] {
+        self.data
+    }
+
     pub fn take(&mut self, n: usize) -> &'d [u8] {
         let (taken, rest) = self.data.split_at(n.min(self.data.len()));
         self.data = rest;

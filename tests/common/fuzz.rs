@@ -1,7 +1,8 @@
 //! Octets of a fuzzer, as what the properties take.
 
-use super::codec::Source;
+use super::codec::{self, Source};
 use super::{client_ops as client, pair as pipe, seeds, server_ops as server, split as cut};
+use super::{differential, forward, framing, scan};
 
 /// Settings, and then operations on a server's connection, six octets each.
 pub fn server_ops(data: &[u8]) {
@@ -34,3 +35,19 @@ pub fn split(data: &[u8]) {
         cut::run(*head, &pieces[..pieces.len().min(16)], &cut::Cuts::of(&mut Source::new(&cuts)));
     }
 }
+
+/// Every fuzz target: its name, and what it does with its input.
+pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+    ("request_head", codec::request_head),
+    ("response_head", codec::response_head),
+    ("chunked", codec::chunked),
+    ("server_ops", server_ops),
+    ("client_ops", client_ops),
+    ("pair", pair),
+    ("split", split),
+    ("encode_decode", codec::encode_decode),
+    ("framing", framing::framing),
+    ("forward", forward::forward),
+    ("differential", differential::differential),
+    ("scan", scan::scan),
+];

@@ -19,8 +19,12 @@
 
 pub mod client_ops;
 pub mod codec;
+pub mod differential;
+pub mod forward;
+pub mod framing;
 pub mod fuzz;
 pub mod pair;
+pub mod scan;
 pub mod server_ops;
 pub mod split;
 
@@ -32,6 +36,42 @@ pub type Seed = [u8; 6];
 /// The operations in a fuzzer's input.
 pub fn seeds(data: &[u8]) -> Vec<Seed> {
     data.chunks_exact(6).take(120).map(|c| c.try_into().unwrap()).collect()
+}
+
+/// A stream as a fuzzer writes it, with long runs written short, so that small inputs meet large limits:
+/// 0x01, a number and an octet stand for that octet 64 times the number; 0x02 and a number for the last
+/// whole line, four times the number. (Two control characters are not to be had then: there are others.)
+pub fn unpack(data: &[u8]) -> Vec<u8> {
+    const MOST: usize = 80 * 1024;
+    let mut stream = Vec::new();
+    let mut rest = data;
+    loop {
+        match rest {
+            [1, n, octet, after @ ..] => {
+                stream.resize(stream.len() + usize::from(*n) * 64, *octet);
+                rest = after;
+            }
+            [2, n, after @ ..] => {
+                let whole = stream.iter().rposition(|&b| b == b'\n').map_or(0, |at| at + 1);
+                let begin = stream[..whole.saturating_sub(1)].iter().rposition(|&b| b == b'\n');
+                let line = stream[begin.map_or(0, |at| at + 1)..whole].to_vec();
+                // A long line need not come often.
+                let times = (usize::from(*n) * 4).min(MOST / line.len().max(1));
+                (0..times).for_each(|_| stream.extend_from_slice(&line));
+                rest = after;
+            }
+            [octet, after @ ..] => {
+                stream.push(*octet);
+                rest = after;
+            }
+            [] => break,
+        }
+        if stream.len() > MOST {
+            break;
+        }
+    }
+    stream.truncate(MOST);
+    stream
 }
 
 /// Octets that could be part of what a peer sends, whole, cut short, or of no use.

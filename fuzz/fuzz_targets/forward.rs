@@ -1,0 +1,5 @@
+#![no_main]
+
+use keepalive_fuzz::common::forward;
+
+libfuzzer_sys::fuzz_target!(|data: &[u8]| forward::forward(data));
