@@ -67,9 +67,11 @@ impl Decoder {
 
     /// `n` octets of the present run went past the decoder.
     pub(crate) fn skip(&mut self, n: u64) {
-        self.left = self.left.saturating_sub(n);
-        if self.left == 0 && self.state == State::Data {
-            self.state = State::DataCr;
+        if self.state == State::Data {
+            self.left = self.left.saturating_sub(n);
+            if self.left == 0 {
+                self.state = State::DataCr;
+            }
         }
     }
 

@@ -513,7 +513,8 @@ impl Connection {
         );
         let waiting = matches!(self.rx, Rx::Await | Rx::Head(_))
             && self.tx == Tx::Quiet
-            && self.flags & is::PAUSED == 0;
+            && self.flags & is::PAUSED == 0
+            && !self.config.head_wait.is_off();
         assert!(!waiting || self.next_deadline().is_some(), "live without deadline: {self:?}");
     }
 

@@ -1,11 +1,11 @@
 //! Drives a connection through a script, in one of several manners, and checks on the way what is to
 //! hold at every moment.
 
-use crate::case::{Call, Case, Fields, Line, Op, Role, Token, instant, show};
-use crate::conn::{Conn, Stop, both};
-use crate::event::Ev;
-use crate::settings::{client_config, int, server_config};
-use crate::show::{show_end, show_error, show_plan, show_reuse, show_wants, text};
+use super::case::{Call, Case, Fields, Line, Op, Role, Token, instant, show};
+use super::conn::{Conn, Stop, both};
+use super::event::Ev;
+use super::settings::{client_config, int, server_config};
+use super::show::{show_end, show_error, show_plan, show_reuse, show_wants, text};
 use keepalive::client::{self, Reuse};
 use keepalive::{
     Content, End, Instant, Lost, Persistence, Plan, SendError, Started, Verdict, server,
