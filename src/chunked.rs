@@ -150,7 +150,8 @@ impl Decoder {
         if self.digits > limits::CHUNK_DIGITS {
             return Err(Fault::new(Kind::ChunkTooLarge, at));
         }
-        self.left = self.left << 4 | u64::from(value);
+        // Sixteen digits at most: this cannot overflow.
+        self.left = self.left * 16 + u64::from(value);
         if self.left > limits::LENGTH {
             return Err(Fault::new(Kind::ChunkTooLarge, at));
         }

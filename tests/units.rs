@@ -5,7 +5,7 @@
 use keepalive::client::{self, Reuse};
 use keepalive::forward::{Hop, Refusal, gateway_status};
 use keepalive::{
-    Blame, Clock, CloseReason, Content, Deadline, Failure, Instant, Io, Kind, Line, Lost,
+    Blame, Clock, CloseReason, Content, Deadline, End, Failure, Instant, Io, Kind, Line, Lost,
     NO_FIELDS, Part, Retry, SendError, Status, Timer, Verdict, reason, server,
 };
 use std::collections::BTreeSet;
@@ -258,6 +258,33 @@ fn a_verdict_allows_what_it_says() {
     assert_eq!(tls.verdict, Verdict::No);
     assert!(!tls.allows(true) && !tls.allows_idempotent(true));
     assert_eq!((tls.reason(), tls.rfc()), ("TLS failed", "RFC 9112 §9.8"));
+}
+
+// ---- what is still to be told ----
+
+/// Of a pipeline that a response with `close` cuts off, the failure comes before the end.
+#[test]
+fn a_failure_is_told_before_the_end() {
+    let mut conn = client::Connection::new(&client::Config::direct().pipeline(true), ZERO);
+    let ask = |conn: &mut client::Connection| {
+        let (host, mut out) = ([("Host", "a")], [0; 200]);
+        let started = conn.request(ZERO, "GET", "/", host, Content::None, &mut out).expect("fine");
+        conn.transmitted(ZERO, started.written as u64);
+    };
+    ask(&mut conn);
+    conn.receive(ZERO, b"HTTP/1.1 204 No Content\r\n\r\n", usize::MAX);
+    conn.receive(ZERO, b"", usize::MAX);
+    conn.checkout(ZERO, Io::Nothing, b"");
+    ask(&mut conn);
+    ask(&mut conn);
+    conn.receive(ZERO, b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n", usize::MAX);
+    let step = conn.receive(ZERO, b"", usize::MAX);
+    assert!(matches!(step.event, Some(client::Event::End(_))));
+    assert_eq!(conn.wants().end, None);
+    let step = conn.receive(ZERO, b"", usize::MAX);
+    let failure = Failure { kind: Kind::NoResponse, offset: 73 };
+    assert_eq!(step.event, Some(client::Event::Failed(failure)));
+    assert_eq!(conn.wants().end, Some(End::Close(CloseReason::ResponseClose)));
 }
 
 // ---- settings ----

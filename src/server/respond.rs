@@ -208,7 +208,7 @@ impl Connection {
         self.verdict = verdict;
         self.flags &= !(is::EXPECT | is::UNTOLD);
         self.wrote(now, written as u64);
-        let sending = Outbound::of(plan, self.flags & is::HEAD != 0);
+        let sending = Outbound::of(plan);
         self.tx = match (tunnel, sending.is_done()) {
             (true, _) => Tx::Tunnel,
             (false, true) => Tx::Done,

@@ -348,6 +348,17 @@ impl<'c> Driver<'c> {
                 Conn::Server(c) => vec![c.requests().to_string()],
                 Conn::Client(_) => return Err("servers only".to_owned()),
             },
+            "run" => vec![both!(&self.conn, c => c.content_run()).to_string()],
+            "untransmitted" => vec![both!(&self.conn, c => c.untransmitted()).to_string()],
+            "outstanding" => match &self.conn {
+                Conn::Client(c) => vec![c.outstanding().to_string()],
+                Conn::Server(_) => return Err("clients only".to_owned()),
+            },
+            "fits" => {
+                let (space, _) = expected.split_once(' ').ok_or("fits SPACE ROOM")?;
+                let room = both!(&self.conn, c => c.fits(int(space)?));
+                vec![format!("{space} {room}")]
+            }
             "error" => return Err("actual   no error".to_owned()),
             _ => return Err(format!("unknown question: {what}")),
         };
