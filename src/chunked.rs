@@ -27,8 +27,6 @@ enum State {
     DataCr,
     /// Behind the CR that follows the data.
     DataLf,
-    /// Behind the last chunk: the trailer section is next.
-    Trailers,
 }
 
 /// The decoder.
@@ -67,9 +65,11 @@ impl Decoder {
 
     /// `n` octets of the present run went past the decoder.
     pub(crate) fn skip(&mut self, n: u64) {
-        self.left = self.left.saturating_sub(n);
-        if self.left == 0 && self.state == State::Data {
-            self.state = State::DataCr;
+        if self.state == State::Data {
+            self.left = self.left.saturating_sub(n);
+            if self.left == 0 {
+                self.state = State::DataCr;
+            }
         }
     }
 
@@ -94,13 +94,11 @@ impl Decoder {
                     self.skip(n as u64);
                     return Ok((at + n, Found::Content(at..at + n)));
                 }
-                (State::Trailers, _) => return Ok((at, Found::LastChunk)),
                 (State::DataCr, b'\r') => self.state = State::DataLf,
                 (State::DataLf, b'\n') => self.begin(),
                 (State::DataCr | State::DataLf, _) => return fault(Kind::ChunkEnd),
                 (State::SizeLf, b'\n') => {
-                    self.line_done(at)?;
-                    if self.state == State::Trailers {
+                    if self.line_done(at)? {
                         return Ok((at + 1, Found::LastChunk));
                     }
                 }
@@ -152,15 +150,17 @@ impl Decoder {
         if self.digits > limits::CHUNK_DIGITS {
             return Err(Fault::new(Kind::ChunkTooLarge, at));
         }
-        self.left = self.left << 4 | u64::from(value);
+        // Sixteen digits at most: this cannot overflow.
+        self.left = self.left * 16 + u64::from(value);
         if self.left > limits::LENGTH {
             return Err(Fault::new(Kind::ChunkTooLarge, at));
         }
         Ok(())
     }
 
-    /// The size line is whole: settle its overhead and go on to data or trailers.
-    fn line_done(&mut self, at: usize) -> Result<(), Fault> {
+    /// The size line is whole: settle its overhead and go on to the data. Whether it was that of the
+    /// last chunk, with which the decoder has done its work.
+    fn line_done(&mut self, at: usize) -> Result<bool, Fault> {
         // Go's measure (net/http/internal/chunked.go, after CVE-2023-39326): a chunk may cost 16
         // octets and twice its size; what costs more adds up, what costs less pays it back. The line
         // counts with its CRLF, and with the CRLF behind the data.
@@ -170,8 +170,8 @@ impl Decoder {
         if self.excess > limits::CHUNK_EXCESS {
             return Err(Fault::new(Kind::ChunkOverhead, at));
         }
-        self.state = if self.left == 0 { State::Trailers } else { State::Data };
-        Ok(())
+        self.state = State::Data;
+        Ok(self.left == 0)
     }
 }
 
@@ -323,6 +323,29 @@ mod tests {
         // Honest content pays back.
         let honest = format!("{line}f\r\n{}\r\n", "y".repeat(15)).repeat(20_000);
         assert!(decode(honest.as_bytes(), 4096, false).is_ok());
+    }
+
+    #[test]
+    fn only_data_can_go_past() {
+        let mut decoder = Decoder::new();
+        let mut read = |bytes: &[u8], past: &[u64]| {
+            let (n, found) = decoder.step(bytes, 0, false).unwrap();
+            assert_eq!((n, found), (bytes.len(), Found::Nothing));
+            past.iter()
+                .map(|&n| {
+                    decoder.skip(n);
+                    decoder.run()
+                })
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(read(b"0", &[0, 5]), [0, 0]);
+        assert_eq!(read(b"a;x", &[5]), [0]);
+        // What goes past leaves the rest; more than the rest counts as the rest.
+        assert_eq!(read(b"\r\n", &[0, 1, 3]), [10, 9, 6]);
+        assert_eq!(read(b"", &[6, 1]), [0, 0]);
+        assert_eq!(read(b"\r", &[7]), [0]);
+        assert_eq!(read(b"\n3", &[3]), [0]);
+        assert_eq!(read(b"\r\n", &[0, 4]), [3, 0]);
     }
 
     #[test]

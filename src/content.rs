@@ -101,8 +101,8 @@ pub(crate) enum Piece {
 
 impl Inbound {
     /// Reads on: how much was consumed, and what was found. `room` bounds content, and 0 holds
-    /// trailers back too. `trailers`
-    /// are the rules for the trailer section; `spaces` as in [`Decoder::step`].
+    /// trailers back too: nothing else leaves bytes behind when it is 0. `trailers` are the rules for
+    /// the trailer section; `spaces` as in [`Decoder::step`].
     pub(crate) fn step(
         &mut self,
         bytes: &[u8],
@@ -171,11 +171,6 @@ impl Inbound {
         }
     }
 
-    /// Whether something is next that waits for room.
-    pub(crate) fn needs_room(&self) -> bool {
-        self.run() > 0 || matches!(self, Self::Trailers(_))
-    }
-
     /// `n` octets of the run went past the machine; more than the run counts as the run.
     pub(crate) fn bypass(&mut self, n: u64) -> u64 {
         let n = n.min(self.run());
@@ -214,13 +209,12 @@ impl Outbound {
         matches!(self, Self::Done | Self::Dropped)
     }
 
-    /// Of a plan, given that the method was HEAD or not.
-    pub(crate) fn of(plan: Plan, head: bool) -> Self {
+    /// Of a plan.
+    pub(crate) fn of(plan: Plan) -> Self {
         match plan {
             Plan::Length(n) if n > 0 => Self::Length(n),
             Plan::Chunked => Self::Chunked,
             Plan::UntilClose => Self::UntilClose,
-            Plan::None if head => Self::Dropped,
             Plan::None | Plan::Length(_) | Plan::Tunnel => Self::Done,
         }
     }

@@ -86,18 +86,19 @@ pub(crate) struct ResponseFacts {
 
 macro_rules! table {
     ($name:ident, $rows:ident, $facts:ident: $Facts:ty => $Framing:ty;
-     $($label:literal $when:expr => $then:expr;)*) => {
+     $($label:literal $when:expr => $then:expr;)* _ $last:literal => $otherwise:expr;) => {
         /// The first row that holds decides.
         pub(crate) fn $name($facts: &$Facts) -> Result<$Framing, Kind> {
             $(if $when { return $then; })*
-            Err(Kind::LengthInvalid)
+            $otherwise
         }
 
         /// The rows by label, for the proof that none is dead and none is missing.
         #[cfg(test)]
         #[allow(clippy::type_complexity)]
         const $rows: &[(&str, fn(&$Facts) -> bool, fn(&$Facts) -> Result<$Framing, Kind>)] = &[
-            $(($label, |$facts| { let _ = $facts; $when }, |$facts| { let _ = $facts; $then }),)*
+            $(($label, |$facts| $when, |$facts| { let _ = $facts; $then }),)*
+            ($last, |_| true, |$facts| { let _ = $facts; $otherwise }),
         ];
     };
 }
@@ -131,7 +132,7 @@ table! { request, REQUEST, f: RequestFacts => RequestFraming;
     "S8-6 invalid length" f.lengths == L::Bad => Err(Kind::LengthInvalid);
     "S8.1 repeated length" matches!(f.lengths, L::Same(_)) => Err(Kind::LengthRepeated);
     "S8-7 length" f.lengths.present() => Ok(Q::Length(f.lengths.value()));
-    "S8-8 neither" true => Ok(Q::None);
+    _ "S8-8 neither" => Ok(Q::None);
 }
 
 table! { response, RESPONSE, f: ResponseFacts => ResponseFraming;
@@ -146,7 +147,7 @@ table! { response, RESPONSE, f: ResponseFacts => ResponseFraming;
     "S8-5 malformed" f.codings != C::Absent => Err(Kind::CodingInvalid);
     "S8-6 invalid length" f.lengths == L::Bad => Err(Kind::LengthInvalid);
     "S8-7 length" f.lengths.present() => Ok(R::Length(f.lengths.value()));
-    "S8-8 neither" true => Ok(R::UntilClose);
+    _ "S8-8 neither" => Ok(R::UntilClose);
 }
 
 #[cfg(test)]

@@ -103,26 +103,28 @@ pub(crate) struct Facts {
 }
 
 macro_rules! table {
-    ($f:ident; $($row:ident $when:expr => $verdict:ident, $text:literal, $rfc:literal;)*) => {
+    ($f:ident; $($row:ident $when:expr => $verdict:ident, $text:literal, $rfc:literal;)*
+     _ $last:ident => $otherwise:ident, $last_text:literal, $last_rfc:literal;) => {
         /// The rows by name.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        enum Row { $($row,)* }
+        enum Row { $($row,)* $last }
 
         impl Row {
             const fn text(self) -> (&'static str, &'static str) {
-                match self { $(Self::$row => ($text, $rfc),)* }
+                match self { $(Self::$row => ($text, $rfc),)* Self::$last => ($last_text, $last_rfc) }
             }
         }
 
         /// The first row that holds.
         fn decide($f: &Facts) -> (Row, Verdict) {
             $(if $when { return (Row::$row, Verdict::$verdict); })*
-            (Row::Undecided, Verdict::No)
+            (Row::$last, Verdict::$otherwise)
         }
 
         #[cfg(test)]
         #[allow(clippy::type_complexity)]
-        const ROWS: &[(Row, fn(&Facts) -> bool)] = &[$((Row::$row, |$f| { let _ = $f; $when }),)*];
+        const ROWS: &[(Row, fn(&Facts) -> bool)] =
+            &[$((Row::$row, |$f| $when),)* (Row::$last, |_| true)];
     };
 }
 
@@ -141,7 +143,7 @@ table! { f;
     Tls f.event == Event::Tls => No, "TLS failed", "RFC 9112 §9.8";
     Reused f.reused && (f.event == Event::Closed || f.behind_close) => IfIdempotent, "an idle connection was closed as it was used", "RFC 9110 §9.2.2";
     Fresh f.retry_fresh && (f.event == Event::Closed || f.behind_close) => IfIdempotent, "set so for fresh connections", "RFC 9110 §9.2.2";
-    Undecided true => No, "it would fail again", "RFC 9110 §9.2.2";
+    _ Undecided => No, "it would fail again", "RFC 9110 §9.2.2";
 }
 
 /// S5, with S5.3 on top of it: at a proxy, safe with octets transmitted is "if idempotent", and what

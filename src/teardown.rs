@@ -49,16 +49,17 @@ pub(crate) struct Facts {
 }
 
 macro_rules! table {
-    ($f:ident; $($label:literal $when:expr => $then:expr;)*) => {
+    ($f:ident; $($label:literal $when:expr => $then:expr;)* _ $last:literal => $otherwise:expr;) => {
         /// The first row that holds decides.
         pub(crate) fn decide($f: &Facts) -> TearDown {
             $(if $when { return $then; })*
-            TearDown::Linger(Linger::Full)
+            $otherwise
         }
 
         #[cfg(test)]
         #[allow(clippy::type_complexity)]
-        const ROWS: &[(&str, fn(&Facts) -> bool, TearDown)] = &[$(($label, |$f| { let _ = $f; $when }, $then),)*];
+        const ROWS: &[(&str, fn(&Facts) -> bool, TearDown)] =
+            &[$(($label, |$f| $when, $then),)* ($last, |_| true, $otherwise)];
     };
 }
 
@@ -69,7 +70,7 @@ table! { f;
     "S3.2 idle" f.idle => TearDown::Linger(Linger::Brief);
     "S6.2 both agreed" f.agreed => TearDown::Close;
     "S6.1 after an error" f.refused => TearDown::Linger(Linger::Short);
-    "S6.1 otherwise" true => TearDown::Linger(Linger::Full);
+    _ "S6.1 otherwise" => TearDown::Linger(Linger::Full);
 }
 
 #[cfg(test)]

@@ -122,9 +122,18 @@ fn scenarios() {
     let only = std::env::var("SCENARIO").ok();
     std::panic::set_hook(Box::new(|_| {}));
     let (mut runs, mut failed, mut count) = (0, Vec::new(), 0);
-    for case in &cases {
-        if only.as_ref().is_some_and(|o| !format!("{}# {}", case.file, case.title).contains(o)) {
-            continue;
+    let chosen: Vec<&Case> = cases
+        .iter()
+        .filter(|c| only.as_ref().is_none_or(|o| format!("{}# {}", c.file, c.title).contains(o)))
+        .collect();
+    // Where one failure is enough, what is quick goes first.
+    let fail_fast = std::env::var_os("FAIL_FAST").is_some();
+    if fail_fast {
+        failed.extend(chosen.iter().find_map(|case| run(case, Manner::Whole).err()));
+    }
+    for case in chosen {
+        if fail_fast && !failed.is_empty() {
+            break;
         }
         count += 1;
         match run_all(case) {

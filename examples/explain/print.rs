@@ -1,6 +1,6 @@
 //! An account, printed: as JSON, a line for each entry, or for people.
 
-use crate::account::{Entry, Field, Framing, Item};
+use super::account::{Entry, Field, Framing, Item};
 use base64::{Engine as _, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 

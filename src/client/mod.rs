@@ -275,11 +275,10 @@ impl Connection {
                 self.received_eof(now);
             }
             Lost::Write
-                if self.queue.len() > 0
-                    && matches!(
-                        self.rx,
-                        Rx::Await | Rx::Head(_) | Rx::Reading(_) | Rx::Discard { .. }
-                    ) =>
+                if matches!(
+                    self.rx,
+                    Rx::Await | Rx::Head(_) | Rx::Reading(_) | Rx::Discard { .. }
+                ) =>
             {
                 self.flags |= is::WRITE_LOST;
                 self.moved = self.moved.max(now);
@@ -369,7 +368,7 @@ impl Connection {
             let _ = self.read_on(now, unread, usize::MAX);
         }
         let reuse = self.state(now);
-        if matches!(reuse, Reuse::Ready { .. } | Reuse::ImmediateOnly) && self.rx == Rx::Idle {
+        if matches!(reuse, Reuse::Ready { .. } | Reuse::ImmediateOnly) {
             self.flags |= is::CHECKED;
         }
         reuse
@@ -513,7 +512,8 @@ impl Connection {
         );
         let waiting = matches!(self.rx, Rx::Await | Rx::Head(_))
             && self.tx == Tx::Quiet
-            && self.flags & is::PAUSED == 0;
+            && self.flags & is::PAUSED == 0
+            && !self.config.head_wait.is_off();
         assert!(!waiting || self.next_deadline().is_some(), "live without deadline: {self:?}");
     }
 
@@ -548,12 +548,9 @@ impl Connection {
         }
         if self.queue.len() > 0 {
             self.failed = Some(kind);
-            if self.status == 0 && matches!(self.rx, Rx::Head(_)) {
-                // A part of a head counts as an answer (S5), whatever ended it.
-                self.fate = Some(Kind::IncompleteHead);
-            } else {
-                self.fate = Some(kind);
-            }
+            // A part of a head counts as an answer (S5), whatever ended it.
+            let part = matches!(self.rx, Rx::Head(_));
+            self.fate = Some(if part { Kind::IncompleteHead } else { kind });
         }
         self.decide(reason);
         self.aborted = Some(reason);
@@ -568,18 +565,14 @@ impl Connection {
 
     /// Nothing more is sent of the present request.
     fn stop_sending(&mut self) {
-        if self.tx != Tx::Quiet || self.flags & is::WRITE_LOST != 0 {
-            self.tx = Tx::Stopped;
-            self.facts.set(ClientFacts::stopped, true);
-        }
+        self.tx = Tx::Stopped;
+        self.facts.set(ClientFacts::stopped, true);
     }
 
     /// The oldest request is answered.
     fn finish_exchange(&mut self, now: Instant) {
-        // What was decided about the connection in the meantime waits until all is answered.
-        let more = self.queue.len() > 1;
-        let facts = if more { self.facts.without(STICKY) } else { self.facts };
-        let verdict = persistence::client(facts);
+        // What was decided about the connection in the meantime waits until all is sent and answered.
+        let verdict = persistence::client(self.facts.without(STICKY));
         if self.facts.has(ClientFacts::close) {
             self.flags |= is::BEHIND_CLOSE;
         }

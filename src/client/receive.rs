@@ -286,7 +286,7 @@ impl Connection {
                 self.finish_exchange(now);
                 Found(n, Event::End(Trailers::new(bytes.get(range).unwrap_or_default())))
             }
-            Piece::Nothing if room == 0 && bytes.len() > n && body.needs_room() => {
+            Piece::Nothing if room == 0 && bytes.len() > n => {
                 if self.flags & is::PAUSED == 0 {
                     self.flags |= is::PAUSED;
                     self.touch(now);
@@ -362,7 +362,7 @@ impl Connection {
         let offset = self.consumed.saturating_add(fault.at as u64);
         let kind = fault.kind;
         // A head that is broken is part of an answer all the same (S5).
-        let answered = matches!(self.rx, Rx::Head(_)) && self.status == 0;
+        let answered = matches!(self.rx, Rx::Head(_));
         self.fate = Some(if answered { Kind::IncompleteHead } else { kind });
         let closed = matches!(
             kind,

@@ -85,7 +85,7 @@ impl Connection {
             self.touch(now);
         }
         self.wrote(now, written as u64);
-        let out = Outbound::of(plan, false);
+        let out = Outbound::of(plan);
         self.tx = if out.is_done() { Tx::Quiet } else { Tx::Sending(out) };
         self.flags = if told.expect { self.flags | is::WAITING } else { self.flags & !is::WAITING };
         Ok(Started { written, plan: if has_content { plan } else { Plan::None } })

@@ -9,19 +9,20 @@ use crate::framing::{RequestFraming, ResponseFraming};
 use crate::grammar::same;
 
 macro_rules! table {
-    ($(#[$doc:meta])* $name:ident, $rows:ident, $facts:ident: $Facts:ty => $Out:ty, else $else:expr;
-     $($label:literal $when:expr => $then:expr;)*) => {
+    ($(#[$doc:meta])* $name:ident, $rows:ident, $facts:ident: $Facts:ty => $Out:ty;
+     $($label:literal $when:expr => $then:expr;)* _ $last:literal => $otherwise:expr;) => {
         $(#[$doc])*
         pub(super) fn $name($facts: &$Facts) -> $Out {
             $(if $when { return $then; })*
-            $else
+            $otherwise
         }
 
         /// The rows by label, for the proof that none is dead and none is missing.
         #[cfg(test)]
         #[allow(clippy::type_complexity)]
         const $rows: &[(&str, fn(&$Facts) -> bool, fn(&$Facts) -> $Out)] = &[
-            $(($label, |$facts| { let _ = $facts; $when }, |$facts| { let _ = $facts; $then }),)*
+            $(($label, |$facts| $when, |$facts| { let _ = $facts; $then }),)*
+            ($last, |_| true, |$facts| { let _ = $facts; $otherwise }),
         ];
     };
 }
@@ -138,7 +139,7 @@ use {RequestFraming as Q, ResponseFraming as R};
 
 table! {
     /// Which field lines go on. Those that are put in anew stay behind here, too.
-    line, LINE, f: LineFacts => Verdict, else goes("S9.1", "RFC 9110 §7.6", "end to end");
+    line, LINE, f: LineFacts => Verdict;
     "Connection" f.name == Name::Connection => stays("S9.1", "RFC 9110 §7.6.1", "is of its own connection");
     "Keep-Alive" f.name == Name::KeepAlive => stays("S9.1", "RFC 9110 §7.6.1", "is of its own connection");
     "Proxy-Connection" f.name == Name::ProxyConnection => stays("S9.4", "RFC 9112 §C.2.2", "means nothing, and harms where it is passed on");
@@ -153,7 +154,7 @@ table! {
     "Proxy-Authenticate" f.name == Name::ProxyChallenge && f.section != Section::Request && !f.proxy => stays("S9.1", "RFC 9110 §11.7.1", "is from proxies, and none precedes");
     "nominated, protected" f.nominated && f.name.is_protected() => goes("S9.2", "RFC 9110 §7.6.1", "is nominated in vain");
     "nominated" f.nominated => stays("S9.1", "RFC 9110 §7.6.1", "is nominated by Connection");
-    "goes on" true => goes("S9.1", "RFC 9110 §7.6", "end to end");
+    _ "goes on" => goes("S9.1", "RFC 9110 §7.6", "end to end");
 }
 
 /// What decides how the content of a request goes on.
@@ -168,13 +169,13 @@ pub(super) struct RequestFacts {
 
 table! {
     /// S9.7, towards the origin. `None`: to be collected first, and then declared with its length.
-    request_content, REQUEST, f: RequestFacts => Result<Option<Content>, Refusal>, else Ok(None);
+    request_content, REQUEST, f: RequestFacts => Result<Option<Content>, Refusal>;
     "no content" matches!(f.framing, Q::None) || f.trace && f.framing == Q::Length(0) => Ok(Some(Content::None));
     "content on TRACE" f.trace => Err(Refusal::TraceContent);
     "length" matches!(f.framing, Q::Length(_)) => Ok(Some(Content::Length(length(f.framing))));
     "chunked to 1.1" !f.http10 => Ok(Some(Content::Unknown));
     "chunked to 1.0, collected" f.buffers => Ok(None);
-    "chunked to 1.0" true => Err(Refusal::LengthRequired);
+    _ "chunked to 1.0" => Err(Refusal::LengthRequired);
 }
 
 const fn length(framing: RequestFraming) -> u64 {
@@ -242,7 +243,7 @@ pub(super) struct ResponseFacts {
 
 table! {
     /// S9.7, towards the client.
-    response_content, RESPONSE, f: ResponseFacts => Result<Passage, Refusal>, else Ok(Passage::Nothing(None));
+    response_content, RESPONSE, f: ResponseFacts => Result<Passage, Refusal>;
     "tunnel" f.framing == R::Tunnel => Ok(Passage::Tunnel);
     "nothing, and no length to tell" f.framing == R::None && (f.status < 200 || matches!(f.status, 204 | 205) || f.coded) => Ok(Passage::Nothing(None));
     "nothing" f.framing == R::None => Ok(Passage::Nothing(f.declared));
@@ -251,7 +252,7 @@ table! {
     "205 with content" f.status == 205 => Ok(Passage::Dropped);
     "length" matches!(f.framing, R::Length(_)) => Ok(Passage::Length(sized(f.framing)));
     "chunked or until close, to 1.1" !f.http10 => Ok(Passage::Chunked);
-    "chunked or until close, to 1.0" true => Ok(Passage::UntilClose);
+    _ "chunked or until close, to 1.0" => Ok(Passage::UntilClose);
 }
 
 const fn sized(framing: ResponseFraming) -> u64 {

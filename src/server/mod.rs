@@ -427,7 +427,8 @@ impl Connection {
                 || w.end.is_some()
                 || app
                 || self.needs_receive()
-                || self.flags & is::PAUSED != 0,
+                || self.flags & is::PAUSED != 0
+                || self.config.waits_for_ever(),
             "live without deadline or action: {self:?}"
         );
         assert!(!matches!(self.tx, Tx::Sending(o) if o.is_done()), "done, but sending: {self:?}");

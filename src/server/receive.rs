@@ -330,7 +330,7 @@ impl Connection {
         };
         self.enter(Rx::Reading(body));
         // Something is there, and the driver has no room: the peer is not to blame (S3).
-        let held = piece == Piece::Nothing && room == 0 && bytes.len() > n && body.needs_room();
+        let held = piece == Piece::Nothing && room == 0 && bytes.len() > n;
         if !held {
             self.resume(now);
         }

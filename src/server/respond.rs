@@ -197,7 +197,7 @@ impl Connection {
         self.verdict = verdict;
         self.flags &= !(is::EXPECT | is::UNTOLD);
         self.wrote(now, written as u64);
-        let sending = Outbound::of(plan, self.flags & is::HEAD != 0);
+        let sending = Outbound::of(plan);
         self.tx = match (tunnel, sending.is_done()) {
             (true, _) => Tx::Tunnel,
             (false, done) if done || sent.is_some() => Tx::Done,

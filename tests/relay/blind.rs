@@ -1,7 +1,7 @@
 //! Relays that understand nothing, and the ends between which they stand.
 
-use crate::net::{Net, Node, Plug, Read};
-use crate::smart::io;
+use super::net::{Net, Node, Plug, Read};
+use super::smart::io;
 use keepalive::buffered::{Client, Server};
 use keepalive::client::Reuse;
 use keepalive::{CloseReason, Content, Instant, Io, Lost, Persistence, client, server};

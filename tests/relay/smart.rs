@@ -1,7 +1,7 @@
 //! A relay of the kind that this crate is for: `server::Connection` and `client::Connection`, joined
 //! by `forward`. Blocking-free; all its time is the network's.
 
-use crate::net::{Net, Node, Plug, Read};
+use super::net::{Net, Node, Plug, Read};
 use keepalive::buffered::{Client, Server};
 use keepalive::client::Reuse;
 use keepalive::forward::{self, Continue, Hop, Nominated};

@@ -1,6 +1,6 @@
 //! A connection of either kind, as one.
 
-use crate::event::Ev;
+use super::event::Ev;
 use keepalive::{Deadline, Instant, Moved, Persistence, SendError, Step, Wants, client, server};
 
 #[derive(Clone, Debug, PartialEq)]

@@ -1,11 +1,11 @@
 //! Drives a connection through a script, in one of several manners, and checks on the way what is to
 //! hold at every moment.
 
-use crate::case::{Call, Case, Fields, Line, Op, Role, Token, instant, show};
-use crate::conn::{Conn, Stop, both};
-use crate::event::Ev;
-use crate::settings::{client_config, int, server_config};
-use crate::show::{show_end, show_error, show_plan, show_reuse, show_wants, text};
+use super::case::{Call, Case, Fields, Line, Op, Role, Token, instant, show};
+use super::conn::{Conn, Stop, both};
+use super::event::Ev;
+use super::settings::{client_config, int, server_config};
+use super::show::{show_end, show_error, show_plan, show_reuse, show_wants, text};
 use keepalive::client::{self, Reuse};
 use keepalive::{
     Content, End, Instant, Lost, Persistence, Plan, SendError, Started, Verdict, server,
@@ -348,6 +348,17 @@ impl<'c> Driver<'c> {
                 Conn::Server(c) => vec![c.requests().to_string()],
                 Conn::Client(_) => return Err("servers only".to_owned()),
             },
+            "run" => vec![both!(&self.conn, c => c.content_run()).to_string()],
+            "untransmitted" => vec![both!(&self.conn, c => c.untransmitted()).to_string()],
+            "outstanding" => match &self.conn {
+                Conn::Client(c) => vec![c.outstanding().to_string()],
+                Conn::Server(_) => return Err("clients only".to_owned()),
+            },
+            "fits" => {
+                let (space, _) = expected.split_once(' ').ok_or("fits SPACE ROOM")?;
+                let room = both!(&self.conn, c => c.fits(int(space)?));
+                vec![format!("{space} {room}")]
+            }
             "error" => return Err("actual   no error".to_owned()),
             _ => return Err(format!("unknown question: {what}")),
         };

@@ -1,7 +1,7 @@
 //! Events as they are kept and compared: what a machine reported, in words of the case files.
 
-use crate::case::{Fields, Token};
-use crate::show::text;
+use super::case::{Fields, Token};
+use super::show::text;
 use keepalive::{Line as FieldLine, RequestFraming, ResponseFraming, Trailers, client, server};
 
 /// An event, kept.

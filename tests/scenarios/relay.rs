@@ -2,10 +2,10 @@
 //! client, a client's connection towards the next hop, and `forward` between them. It is what an
 //! application would be, without buffers of its own.
 
-use crate::case::{Case, Line, Op, show};
-use crate::drive::{Fault, Manner, Random};
-use crate::settings::{client_config, server_config};
-use crate::show::{show_end, text};
+use super::case::{Case, Line, Op, show};
+use super::drive::{Fault, Manner, Random};
+use super::settings::{client_config, server_config};
+use super::show::{show_end, text};
 use keepalive::forward::{self, Continue, Hop, Nominated};
 use keepalive::{Instant, Io, NO_FIELDS, Persistence, Plan, SendError, Version, client, server};
 

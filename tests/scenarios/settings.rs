@@ -1,6 +1,6 @@
 //! Settings by name, as the `config:` lines of the case files have them.
 
-use crate::case::instant;
+use super::case::instant;
 use keepalive::client;
 use keepalive::server::{self, KeepAliveField};
 use std::time::Duration;

@@ -1,6 +1,6 @@
 //! States in words of the case files.
 
-use crate::case::show;
+use super::case::show;
 use keepalive::client::Reuse;
 use keepalive::{End, Plan, SendError, Wants};
 

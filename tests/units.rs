@@ -1,0 +1,411 @@
+//! Small public things, each for itself: moments and clocks, what reads and writes say, texts and
+//! rules for logs, settings at their ends.
+#![allow(clippy::indexing_slicing)]
+
+use keepalive::client::{self, Reuse};
+use keepalive::forward::{Hop, Refusal, gateway_status};
+use keepalive::{
+    Blame, Clock, CloseReason, Content, Deadline, End, Failure, Instant, Io, Kind, Line, Lost,
+    NO_FIELDS, Part, Retry, SendError, Status, Timer, Verdict, reason, server,
+};
+use std::collections::BTreeSet;
+use std::io::{Error, ErrorKind};
+use std::time::Duration;
+
+const ZERO: Instant = Instant::from_micros(0);
+
+fn at(ms: u64) -> Instant {
+    Instant::from_millis(ms)
+}
+
+fn due(deadline: Option<Deadline>) -> Option<(Timer, u64)> {
+    deadline.map(|d| (d.timer, d.at.as_micros() / 1000))
+}
+
+// ---- time ----
+
+#[test]
+fn moments_are_microseconds_and_never_overflow() {
+    assert_eq!(Instant::from_millis(2), Instant::from_micros(2_000));
+    assert_eq!(Instant::from_millis(u64::MAX), Instant::from_micros(u64::MAX));
+    assert_eq!(at(3).since(at(1)), Duration::from_millis(2));
+    assert_eq!(at(1).since(at(3)), Duration::ZERO);
+    assert_eq!(at(1) + Duration::from_micros(5), Instant::from_micros(1_005));
+    assert_eq!(at(1) + Duration::MAX, Instant::from_micros(u64::MAX));
+}
+
+#[test]
+fn the_clock_runs_and_says_how_long_to_wait() {
+    let clock = Clock::start();
+    let before = clock.now();
+    std::thread::sleep(Duration::from_millis(3));
+    let now = clock.now();
+    assert!(now.since(before) >= Duration::from_millis(3));
+    assert!(now < at(600_000), "the epoch is the start");
+
+    assert_eq!(clock.until(None), None);
+    let timer = Timer::Idle;
+    // What is over is waited for as little as a socket can be told to.
+    let past = Deadline { at: ZERO, timer };
+    assert_eq!(clock.until(Some(past)), Some(Duration::from_millis(1)));
+    let far = Deadline { at: now + Duration::from_secs(3600), timer };
+    let wait = clock.until(Some(far)).expect("a wait");
+    assert!(wait <= Duration::from_secs(3600) && wait > Duration::from_secs(3000), "{wait:?}");
+
+    let hour = clock.to_std(at(3_600_000)) - clock.to_std(ZERO);
+    assert_eq!(hour, Duration::from_secs(3600));
+}
+
+#[test]
+fn a_duration_too_long_to_be_kept_switches_its_timer_off() {
+    let longest = Duration::from_millis(u64::from(u32::MAX) - 1);
+    let serving = |d: Duration| {
+        let config = server::Config::origin().lifetime(None).head(d);
+        server::Connection::new(&config, ZERO).deadline()
+    };
+    assert_eq!(due(serving(longest)), Some((Timer::Head, u64::from(u32::MAX) - 1)));
+    assert_eq!(serving(longest + Duration::from_millis(1)), None);
+    assert_eq!(serving(Duration::MAX), None);
+    // Short ones are kept shorter, and end where they can.
+    let lingering = |d: Duration| {
+        let config = server::Config::origin().lifetime(None).linger(d, Duration::MAX);
+        let mut conn = server::Connection::new(&config, ZERO);
+        conn.receive(ZERO, b"GET / HTTP/1.0\r\n\r\n", usize::MAX);
+        conn.receive(ZERO, b"", usize::MAX);
+        let n = conn.reply(ZERO, 200, NO_FIELDS, b"", &mut [0; 200]).expect("room");
+        conn.transmitted(ZERO, n as u64);
+        conn.write_closed(ZERO);
+        due(conn.deadline())
+    };
+    assert_eq!(lingering(Duration::from_millis(655_340)), Some((Timer::Linger, 655_340)));
+    assert_eq!(lingering(Duration::from_millis(655_350)), Some((Timer::Linger, 655_350)));
+    assert_eq!(lingering(Duration::from_millis(655_360)), Some((Timer::Linger, 655_350)));
+    assert_eq!(lingering(Duration::MAX), Some((Timer::Linger, 655_350)));
+    assert_eq!(lingering(Duration::from_millis(19)), Some((Timer::Linger, 10)));
+}
+
+// ---- reads and writes ----
+
+#[test]
+fn what_a_socket_says_is_understood() {
+    let failed = |kind: ErrorKind| Io::from(Err::<usize, _>(Error::from(kind)));
+    assert_eq!(Io::from(Ok(7)), Io::Done(7));
+    for kind in [ErrorKind::WouldBlock, ErrorKind::TimedOut, ErrorKind::Interrupted] {
+        assert_eq!(failed(kind), Io::Nothing, "{kind:?}");
+    }
+    // S6.7: so TLS libraries report an EOF without close_notify.
+    assert_eq!(failed(ErrorKind::UnexpectedEof), Io::Lost(Lost::Truncated));
+    for kind in [ErrorKind::ConnectionReset, ErrorKind::BrokenPipe, ErrorKind::Other] {
+        assert_eq!(failed(kind), Io::Lost(Lost::Reset), "{kind:?}");
+    }
+}
+
+// ---- texts ----
+
+/// A rule of SEMANTICS, a section of an RFC, a name as of a variant, and a text in English.
+fn well_said(name: &str, rule: &str, rfc: &str, text: &str) {
+    let digits = |s: &str| s.starts_with(|c: char| c.is_ascii_digit());
+    assert!(name.starts_with(char::is_uppercase) && !name.contains(' '), "{name}");
+    assert!(rule.strip_prefix('S').is_some_and(digits), "{name}: {rule}");
+    assert!(rfc.strip_prefix("RFC ").is_some_and(digits), "{name}: {rfc}");
+    assert!(text.len() > 6, "{name}: {text}");
+}
+
+#[test]
+fn every_reason_to_close_says_why() {
+    let names: BTreeSet<_> = CloseReason::ALL.iter().map(|r| r.name()).collect();
+    assert_eq!(names.len(), CloseReason::ALL.len());
+    for &r in CloseReason::ALL {
+        well_said(r.name(), r.rule(), r.rfc(), r.text());
+        assert_eq!(r.to_string(), format!("{} ({}, {})", r.text(), r.rule(), r.rfc()));
+        assert_eq!(r.name(), format!("{r:?}"));
+    }
+    assert_eq!(
+        CloseReason::PeerSaidClose.to_string(),
+        "the request said close (S1.3-4, RFC 9112 §9.6)"
+    );
+}
+
+#[test]
+fn every_failure_says_what_and_where() {
+    let names: BTreeSet<_> = Kind::ALL.iter().map(|k| k.name()).collect();
+    assert_eq!(names.len(), Kind::ALL.len());
+    for &kind in Kind::ALL {
+        well_said(kind.name(), kind.rule(), kind.rfc(), kind.text());
+        let failure = Failure { kind, offset: 17 };
+        let want = format!("{} at octet 17 ({}, {})", kind.text(), kind.rule(), kind.rfc());
+        assert_eq!(failure.to_string(), want);
+        assert_eq!(failure.status(), kind.status());
+        let transport = matches!(kind, Kind::Reset | Kind::WriteFailed | Kind::TlsFailed);
+        assert_eq!(kind.blame(), if transport { Blame::Transport } else { Blame::Peer });
+        // What the transport did is not answered.
+        assert!(!transport || kind.status().is_none());
+        assert!(kind.status().is_none_or(|s| (400..600).contains(&s)), "{kind:?}");
+        let late =
+            matches!(kind, Kind::ResponseTimeout | Kind::ContentTimeout | Kind::WriteTimeout);
+        assert_eq!(gateway_status(kind), if late { 504 } else { 502 }, "{kind:?}");
+    }
+    assert_eq!((Blame::Peer.name(), Blame::Transport.name()), ("peer", "transport"));
+}
+
+#[test]
+fn every_refusal_of_an_intermediary_says_why() {
+    let names: BTreeSet<_> = Refusal::ALL.iter().map(|r| r.name()).collect();
+    assert_eq!(names.len(), Refusal::ALL.len());
+    for &r in Refusal::ALL {
+        well_said(r.name(), r.rule(), r.rfc(), r.text());
+        assert_eq!(r.to_string(), format!("{} ({}, {})", r.text(), r.rule(), r.rfc()));
+        assert_eq!(r.name(), format!("{r:?}"));
+    }
+    assert_eq!(Refusal::Loop.status(), Some(508));
+    assert_eq!(Refusal::Connect.status(), None);
+}
+
+#[test]
+fn the_callers_mistakes_are_explained() {
+    let says = |e: SendError| e.to_string();
+    assert!(says(SendError::Short { needed: 93 }).contains("93 octets"));
+    assert!(says(SendError::NotNow).contains("out of turn"));
+    assert!(says(SendError::Invalid(Part::FieldName)).contains("FieldName"));
+    assert!(says(SendError::Length { left: 12 }).contains("12 due"));
+    assert!(says(SendError::NotReady(Reuse::Busy)).contains("Busy"));
+}
+
+/// RFC 9110 §15, RFC 6585, RFC 8297, RFC 8470 and others: the registry of IANA.
+#[test]
+fn reasons_are_those_of_the_registry() {
+    let registry = "100 Continue,101 Switching Protocols,103 Early Hints,200 OK,201 Created,\
+        202 Accepted,203 Non-Authoritative Information,204 No Content,205 Reset Content,\
+        206 Partial Content,300 Multiple Choices,301 Moved Permanently,302 Found,303 See Other,\
+        304 Not Modified,307 Temporary Redirect,308 Permanent Redirect,400 Bad Request,\
+        401 Unauthorized,402 Payment Required,403 Forbidden,404 Not Found,405 Method Not Allowed,\
+        406 Not Acceptable,407 Proxy Authentication Required,408 Request Timeout,409 Conflict,\
+        410 Gone,411 Length Required,412 Precondition Failed,413 Content Too Large,\
+        414 URI Too Long,415 Unsupported Media Type,416 Range Not Satisfiable,\
+        417 Expectation Failed,418 I'm a teapot,421 Misdirected Request,\
+        422 Unprocessable Content,425 Too Early,426 Upgrade Required,428 Precondition Required,\
+        429 Too Many Requests,431 Request Header Fields Too Large,500 Internal Server Error,\
+        501 Not Implemented,502 Bad Gateway,503 Service Unavailable,504 Gateway Timeout,\
+        505 HTTP Version Not Supported,508 Loop Detected,511 Network Authentication Required";
+    let known: Vec<(u16, &str)> = registry
+        .split(',')
+        .map(|entry| entry.split_once(' ').expect("a code and a phrase"))
+        .map(|(code, phrase)| (code.parse().expect("a code"), phrase))
+        .collect();
+    for code in 0..=u16::MAX {
+        let want = known.iter().find(|(known, _)| *known == code).map_or("", |(_, phrase)| phrase);
+        assert_eq!(reason(code), want, "{code}");
+    }
+    let status = Status::from((299, &b"\xe4\xf6"[..]));
+    assert_eq!((status.code, status.reason), (299, Some(&b"\xe4\xf6"[..])));
+}
+
+#[test]
+fn timers_have_the_names_of_the_rules() {
+    let names = [
+        (Timer::Head, "head"),
+        (Timer::Idle, "idle"),
+        (Timer::ContentStall, "content_stall"),
+        (Timer::MinRate, "min_rate"),
+        (Timer::RequestTotal, "request_total"),
+        (Timer::WriteStall, "write_stall"),
+        (Timer::Lifetime, "lifetime"),
+        (Timer::Linger, "linger"),
+        (Timer::HardStop, "hard_stop"),
+        (Timer::ContinueWait, "continue_wait"),
+        (Timer::HeadWait, "head_wait"),
+        (Timer::Discard, "discard"),
+    ];
+    for (timer, name) in names {
+        assert_eq!(timer.name(), name);
+    }
+}
+
+// ---- retries, as the caller asks ----
+
+/// The verdict on the second request of a connection that is then lost.
+fn judged(method: &str, lost: Lost) -> Retry {
+    let mut conn = client::Connection::new(&client::Config::direct(), ZERO);
+    let ask = |conn: &mut client::Connection, method| {
+        let (host, mut out) = ([("Host", "a")], [0; 200]);
+        let started = conn.request(ZERO, method, "/", host, Content::None, &mut out).expect("fine");
+        conn.transmitted(ZERO, started.written as u64);
+    };
+    ask(&mut conn, "GET");
+    conn.receive(ZERO, b"HTTP/1.1 204 No Content\r\n\r\n", usize::MAX);
+    conn.receive(ZERO, b"", usize::MAX);
+    assert!(matches!(conn.checkout(ZERO, Io::Nothing, b""), Reuse::Ready { .. }));
+    ask(&mut conn, method);
+    conn.lost(ZERO, lost);
+    conn.retry(0).expect("a verdict")
+}
+
+/// S5: the verdict, and what it allows to whom.
+#[test]
+fn a_verdict_allows_what_it_says() {
+    let post = judged("POST", Lost::Reset);
+    assert_eq!((post.verdict, post.idempotent), (Verdict::IfIdempotent, false));
+    assert!(!post.allows(true) && !post.allows(false));
+    assert!(post.allows_idempotent(true) && !post.allows_idempotent(false));
+    assert_eq!(post.reason(), "an idle connection was closed as it was used");
+    assert_eq!(post.rfc(), "RFC 9110 §9.2.2");
+
+    let put = judged("PUT", Lost::Reset);
+    assert_eq!((put.verdict, put.idempotent), (Verdict::IfIdempotent, true));
+    assert!(put.allows(true) && !put.allows(false));
+
+    let tls = judged("PUT", Lost::Tls);
+    assert_eq!(tls.verdict, Verdict::No);
+    assert!(!tls.allows(true) && !tls.allows_idempotent(true));
+    assert_eq!((tls.reason(), tls.rfc()), ("TLS failed", "RFC 9112 §9.8"));
+}
+
+// ---- what is still to be told ----
+
+/// Of a pipeline that a response with `close` cuts off, the failure comes before the end.
+#[test]
+fn a_failure_is_told_before_the_end() {
+    let mut conn = client::Connection::new(&client::Config::direct().pipeline(true), ZERO);
+    let ask = |conn: &mut client::Connection| {
+        let (host, mut out) = ([("Host", "a")], [0; 200]);
+        let started = conn.request(ZERO, "GET", "/", host, Content::None, &mut out).expect("fine");
+        conn.transmitted(ZERO, started.written as u64);
+    };
+    ask(&mut conn);
+    conn.receive(ZERO, b"HTTP/1.1 204 No Content\r\n\r\n", usize::MAX);
+    conn.receive(ZERO, b"", usize::MAX);
+    conn.checkout(ZERO, Io::Nothing, b"");
+    ask(&mut conn);
+    ask(&mut conn);
+    conn.receive(ZERO, b"HTTP/1.1 204 No Content\r\nConnection: close\r\n\r\n", usize::MAX);
+    let step = conn.receive(ZERO, b"", usize::MAX);
+    assert!(matches!(step.event, Some(client::Event::End(_))));
+    assert_eq!(conn.wants().end, None);
+    let step = conn.receive(ZERO, b"", usize::MAX);
+    let failure = Failure { kind: Kind::NoResponse, offset: 73 };
+    assert_eq!(step.event, Some(client::Event::Failed(failure)));
+    assert_eq!(conn.wants().end, Some(End::Close(CloseReason::ResponseClose)));
+}
+
+// ---- settings ----
+
+#[test]
+fn defaults_are_the_common_case() {
+    assert_eq!(server::Config::default(), server::Config::origin());
+    assert_ne!(server::Config::default(), server::Config::proxy());
+    assert_eq!(client::Config::default(), client::Config::direct());
+    assert_ne!(client::Config::default(), client::Config::to_proxy());
+}
+
+/// What must be kept in one piece: a head, or a trailer section.
+#[test]
+fn the_receive_buffer_is_the_larger_of_the_two_bounds() {
+    let server = server::Config::origin();
+    assert_eq!(server.receive_buffer(), 32 * 1024);
+    assert_eq!(server.max_head(100).max_trailers(50).receive_buffer(), 100);
+    assert_eq!(server.max_head(100).max_trailers(250).receive_buffer(), 250);
+    let client = client::Config::direct();
+    assert_eq!(client.receive_buffer(), 32 * 1024);
+    assert_eq!(client.max_head(100).max_trailers(50).receive_buffer(), 100);
+    assert_eq!(client.max_head(100).max_trailers(250).receive_buffer(), 250);
+}
+
+/// A setting that was switched on can be switched off again, and touches no other.
+#[test]
+fn switches_work_both_ways() {
+    type S = fn(server::Config, bool) -> server::Config;
+    let all: [S; 7] = [
+        server::Config::tolerate_coding_with_length,
+        server::Config::refuse_empty_host,
+        server::Config::refuse_other_expectations,
+        server::Config::echo_version,
+        server::Config::connect_waits,
+        server::Config::abort_on_eof,
+        server::Config::heed_proxy_connection,
+    ];
+    let base = server::Config::proxy();
+    for (n, set) in all.iter().enumerate() {
+        assert_ne!(set(base, true), base, "server {n}");
+        assert_eq!(set(set(base, true), false), base, "server {n}");
+        for other in &all[n + 1..] {
+            assert_eq!(set(other(set(base, true), true), false), other(base, true), "server {n}");
+        }
+    }
+    type C = fn(client::Config, bool) -> client::Config;
+    let all: [C; 11] = [
+        client::Config::http10,
+        client::Config::one_shot,
+        client::Config::pipeline,
+        client::Config::tolerate_coding_with_length,
+        client::Config::raw_codings,
+        client::Config::accept_bare_lf,
+        client::Config::unfold,
+        client::Config::strict_keep_alive,
+        client::Config::gateway,
+        client::Config::retry_fresh,
+        client::Config::doubt_close,
+    ];
+    let base = client::Config::to_proxy();
+    for (n, set) in all.iter().enumerate() {
+        assert_ne!(set(base, true), base, "client {n}");
+        assert_eq!(set(set(base, true), false), base, "client {n}");
+        for other in &all[n + 1..] {
+            assert_eq!(set(other(set(base, true), true), false), other(base, true), "client {n}");
+        }
+    }
+}
+
+/// Timers that are off leave a connection that may wait for ever: no contradiction.
+#[test]
+fn without_timers_there_is_no_deadline() {
+    let never = Duration::MAX;
+    let base = server::Config::origin().lifetime(None).min_rate(Duration::ZERO, 0);
+    let bytes = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 3\r\n\r\n";
+    let config = base.head(never).content_stall(never).idle(never);
+    let mut conn = server::Connection::new(&config, ZERO);
+    conn.check_invariants();
+    conn.receive(ZERO, bytes, usize::MAX);
+    conn.read_content(ZERO);
+    conn.check_invariants();
+    assert_eq!(conn.deadline(), None);
+    conn.receive(ZERO, b"abc", usize::MAX);
+    conn.receive(ZERO, b"", usize::MAX);
+    let n = conn.reply(ZERO, 204, NO_FIELDS, b"", &mut [0; 200]).expect("room");
+    conn.transmitted(ZERO, n as u64);
+    conn.check_invariants();
+    assert_eq!(conn.deadline(), None);
+    assert!(conn.is_idle());
+
+    let config = client::Config::direct().head_wait(never);
+    let mut conn = client::Connection::new(&config, ZERO);
+    let mut out = [0; 200];
+    let started =
+        conn.request(ZERO, "GET", "/", [("Host", "a")], Content::None, &mut out).expect("fine");
+    conn.transmitted(ZERO, started.written as u64);
+    conn.check_invariants();
+    assert_eq!(conn.deadline(), None);
+}
+
+// ---- field lines, and the next hop ----
+
+#[test]
+fn field_lines_are_made_of_pairs() {
+    let line = Line { name: b"A", value: b"b" };
+    assert_eq!(Line::from((&b"A"[..], &b"b"[..])), line);
+    assert_eq!(Line::from(("A", &b"b"[..])), line);
+    assert_eq!(Line::from(("A", "b")), line);
+    assert_eq!(Line::from(&line), line);
+}
+
+#[test]
+fn a_pseudonym_is_a_token_or_a_host_and_not_too_long() {
+    let longest = "a".repeat(64);
+    for good in ["edge", "edge-7", "a.b:80", "[::1]:80", &longest] {
+        assert!(Hop::to_origin(good).is_some() && Hop::to_proxy(good).is_some(), "{good}");
+    }
+    let longer = "a".repeat(65);
+    for bad in ["", "a b", "a,b", "(a)", "a(b):1", "a/b", "a:b", "[::1", "a@b", &longer] {
+        assert!(Hop::to_origin(bad).is_none() && Hop::to_proxy(bad).is_none(), "{bad}");
+    }
+    assert_ne!(Hop::to_origin("a"), Hop::to_proxy("a"));
+}
