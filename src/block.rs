@@ -101,26 +101,29 @@ fn none(v: &[u8], bits: impl Fn(u64) -> u64) -> bool {
     bits(half(first) | half(last) << 32) == 0
 }
 
-const EACH: u64 = 0x0101_0101_0101_0101;
+/// Eight times the same octet.
+const fn each(b: u8) -> u64 {
+    b as u64 * 0x0101_0101_0101_0101
+}
 
 /// The highest bit of each octet that is neither a letter nor `-`, right up to the first one.
 #[inline(always)]
 fn others(w: u64) -> u64 {
-    let lower = w | EACH * 0x20;
-    let from_a = lower.wrapping_add(EACH * (0x80 - 0x61));
-    let past_z = lower.wrapping_add(EACH * (0x80 - 0x7b));
-    let no_dash = (w ^ EACH * 0x2d).wrapping_add(EACH * 0x7f);
-    ((!from_a | past_z) & no_dash | w) & EACH * 0x80
+    let lower = w | each(0x20);
+    let from_a = lower.wrapping_add(each(0x80 - 0x61));
+    let past_z = lower.wrapping_add(each(0x80 - 0x7b));
+    let no_dash = (w ^ each(0x2d)).wrapping_add(each(0x7f));
+    ((!from_a | past_z) & no_dash | w) & each(0x80)
 }
 
 /// The highest bit of each octet below 0x20 and from 0x7f.
 #[inline(always)]
 fn hidden(w: u64) -> u64 {
-    let low = w & EACH * 0x7f;
+    let low = w & each(0x7f);
     // The highest bit is set from 0x20 on, and for 0x7f.
-    let from_space = low.wrapping_add(EACH * (0x80 - 0x20));
-    let is_del = low.wrapping_add(EACH);
-    (!from_space | is_del | w) & EACH * 0x80
+    let from_space = low.wrapping_add(each(0x80 - 0x20));
+    let is_del = low.wrapping_add(each(1));
+    (!from_space | is_del | w) & each(0x80)
 }
 
 /// Whether the octets of a line from `begin` to `end` are all characters that a request target may hold;

@@ -1,5 +1,7 @@
 //! Byte classes and scans: the alphabet of RFC 9110 §5.6 and RFC 9112 as one table of bits.
 
+use crate::block;
+
 const TCHAR: u8 = 1;
 const STOP: u8 = 2;
 const HEX: u8 = 4;
@@ -105,6 +107,19 @@ pub(crate) fn find_stop(bytes: &[u8], from: usize) -> Option<usize> {
     const HIGH: u64 = 0x8080_8080_8080_8080;
     let mut at = from;
     let mut rest = bytes.get(from..)?;
+    while let Some((vector, tail)) = rest.split_first_chunk::<16>() {
+        // HTAB and obs-text are among them, and are passed over.
+        let mut hits = block::few_stops(vector);
+        while hits != 0 {
+            let hit = hits.trailing_zeros() as usize;
+            if vector.get(hit).is_some_and(|&b| is_stop(b)) {
+                return Some(at + hit);
+            }
+            hits &= hits - 1;
+        }
+        at += 16;
+        rest = tail;
+    }
     while let Some((word, tail)) = rest.split_first_chunk::<8>() {
         let w = u64::from_le_bytes(*word);
         // Exact up to the lowest hit, which is the one that counts; a tab is a hit to be passed.

@@ -101,6 +101,7 @@ impl Lines {
 
     /// The next whole line, if it is there, within the first `bound` octets. With `fold`, a line goes
     /// on where the next one begins with a space.
+    #[inline(always)]
     fn next<'b>(
         &mut self,
         bytes: &'b [u8],
@@ -148,6 +149,7 @@ impl Lines {
     }
 
     /// `name ":" OWS value OWS` (RFC 9112 §5), taken apart.
+    #[inline]
     pub(super) fn field<'b>(
         &mut self,
         raw: &Raw<'b>,
@@ -262,8 +264,11 @@ impl Scan {
         index: &mut Index,
         least: usize,
     ) -> Result<Option<usize>, Fault> {
+        // Of what comes in small pieces, little is left behind a line.
+        let mut least = least;
         if self.started {
             index.give_up();
+            least = least.max(block::BLOCK);
         }
         let max = usize::from(rules.max);
         // A request line has a bound of its own, which is met before that of the head.

@@ -229,6 +229,9 @@ impl Connection {
     ///
     /// It cannot fail: what the peer does wrong is [`Event::Failed`].
     pub fn receive<'b>(&mut self, now: Instant, unread: &'b [u8], room: usize) -> Step<Event<'b>> {
+        if self.creeps(unread, room) {
+            return Step { consumed: 0, event: None };
+        }
         self.read_on(now, unread, room)
     }
 

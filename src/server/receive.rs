@@ -37,7 +37,18 @@ const DECIDES: u32 = flag::CLOSE
     | flag::CODING;
 
 impl Connection {
-    #[inline(always)]
+    /// As the slowest peers send a head: a few octets in the middle of a line, and nothing to be told. Whether
+    /// it is so; then all is done.
+    #[inline]
+    pub(super) fn creeps(&mut self, unread: &[u8], room: usize) -> bool {
+        let plain = room > 0 && self.failed.is_none() && self.flags & (is::PAUSED | is::EOF) == 0;
+        match &mut self.rx {
+            Rx::Head(scan) => plain && scan.creep(unread, &self.config.head_rules()),
+            _ => false,
+        }
+    }
+
+    #[inline(never)]
     pub(super) fn read_on<'b>(
         &mut self,
         now: Instant,
@@ -45,7 +56,18 @@ impl Connection {
         room: usize,
     ) -> Step<Event<'b>> {
         let plain = room > 0 && self.failed.is_none() && self.flags & is::PAUSED == 0;
-        match &mut self.rx {
+        // As slow peers send them: a part, and nothing to be told yet.
+        if plain
+            && self.flags & is::EOF == 0
+            && let Rx::Head(scan) = &mut self.rx
+        {
+            let rules = self.config.head_rules();
+            let mut index = Index::new();
+            let found = scan.advance(unread, &rules, &mut index);
+            let scan = *scan;
+            return self.found_head(now, unread, found, &scan, &index);
+        }
+        match self.rx {
             // As nearly all heads come: between requests, and whole.
             Rx::Idle { .. } if plain && unread.first().is_some_and(|&b| b > b'\r') => {
                 return self.begin_head(now, unread);
@@ -61,12 +83,6 @@ impl Connection {
                 self.whole_request(now, unread);
                 return Step::found(0, Event::End(Trailers::NONE));
             }
-            // As the slowest peers send them: a few octets in the middle of a line.
-            Rx::Head(scan) if plain && self.flags & is::EOF == 0 => {
-                if scan.creep(unread, &self.config.head_rules()) {
-                    return Step { consumed: 0, event: None };
-                }
-            }
             _ => {}
         }
         self.turns(now, unread, room)
@@ -80,15 +96,29 @@ impl Connection {
         self.touch(now);
         self.begun = self.begun.max(now);
         let mut index = Index::new();
-        let turn = match scan.advance(bytes, &self.config.head_rules(), &mut index) {
-            Ok(Some(n)) => match self.whole(now, bytes, n, &scan, &index) {
+        let found = scan.advance(bytes, &self.config.head_rules(), &mut index);
+        self.found_head(now, bytes, found, &scan, &index)
+    }
+
+    /// What a scan of a head has come to.
+    #[inline(always)]
+    fn found_head<'b>(
+        &mut self,
+        now: Instant,
+        bytes: &'b [u8],
+        found: Result<Option<usize>, Fault>,
+        scan: &Scan,
+        index: &Index,
+    ) -> Step<Event<'b>> {
+        let turn = match found {
+            Ok(Some(n)) => match self.whole(now, bytes, n, scan, index) {
                 Ok(head) => {
                     self.consumed = self.consumed.saturating_add(n as u64);
                     return Step::found(n, Event::Request(head));
                 }
                 Err(fault) => self.fail(fault, bytes),
             },
-            Ok(None) => self.incomplete(bytes, scan),
+            Ok(None) => self.incomplete(bytes, *scan),
             Err(fault) => self.fail(fault, bytes),
         };
         self.settle(turn, 0)

@@ -21,7 +21,7 @@ fn machine() -> String {
     format!(
         "{}, {} bits, {order}, overflow {}{}",
         std::env::consts::ARCH,
-        8 * size_of::<usize>(),
+        usize::BITS,
         if overflows { "wraps" } else { "panics" },
         if CAREFUL { ", careful" } else { "" },
     )

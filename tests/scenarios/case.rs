@@ -345,7 +345,8 @@ fn op(text: &str) -> Result<Op> {
         "do" => Op::Do(call(rest)?),
         "event" => Op::Event(tokens(rest)?),
         "deadline" | "end" | "wants" | "verdict" | "retry" | "reuse" | "got" | "error" | "plan"
-        | "idle" | "requests" | "run" | "fits" | "untransmitted" | "outstanding" | "up.end" | "up.verdict" | "up.deadline" => {
+        | "idle" | "requests" | "run" | "fits" | "untransmitted" | "outstanding" | "up.end"
+        | "up.verdict" | "up.deadline" => {
             let words: Vec<_> = rest.split_whitespace().collect();
             Op::Is(verb.to_owned(), words.join(" "))
         }
