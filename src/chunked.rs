@@ -8,6 +8,7 @@
 use crate::bytes::{find_stop, is_space};
 use crate::error::{Fault, Kind};
 use crate::limits;
+use core::hash::{Hash, Hasher};
 use core::ops::{Deref, Range};
 
 /// Where in the coding the next octet stands.
@@ -30,7 +31,7 @@ enum State {
 }
 
 /// The decoder.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug)]
 pub(crate) struct Decoder {
     /// The size being read, then what is left of the data.
     left: u64,
@@ -41,6 +42,10 @@ pub(crate) struct Decoder {
     digits: u8,
     state: State,
 }
+
+// Behind the data, where nothing is left, `left`, `line` and `digits` are free. There they hold the size
+// line that was read last, as a hint: as octets, its size, and its length with the CRLF in front of it.
+// See `Decoder::whole_chunk`.
 
 /// What a step of the decoder found.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,6 +61,89 @@ pub(crate) enum Found {
 impl Decoder {
     pub(crate) const fn new() -> Self {
         Self { left: 0, excess: 0, line: 0, digits: 0, state: State::Size }
+    }
+
+    /// The way of nearly all chunks: the end of the data before, a plain size line and all of the data
+    /// are here, and there is room. Gives the place of the data, whose end is what was consumed.
+    ///
+    /// What is found so is what [`step`](Self::step) finds octet by octet. All else is left to it, and
+    /// nothing has changed then but the hint.
+    #[inline(always)]
+    pub(crate) fn whole_chunk<'b>(
+        &mut self,
+        bytes: &'b [u8],
+        room: usize,
+    ) -> Option<(usize, &'b [u8])> {
+        if self.state != State::DataCr {
+            return None;
+        }
+        let ahead = u64::from_le_bytes(*bytes.first_chunk()?);
+        // Chunks are often of one size. If so, nothing waits until the size line is read: a processor
+        // bets on this comparison, and goes on.
+        if !self.is_known(ahead) && !self.learn(ahead) {
+            return None;
+        }
+        let (begin, size) = (usize::from(self.digits), usize::from(self.line));
+        let piece = bytes.get(begin..)?.get(..size)?;
+        if size > room || size == 0 {
+            return None;
+        }
+        if self.excess > 0 {
+            self.pay(begin, size);
+        }
+        Some((begin + size, piece))
+    }
+
+    /// Whether these octets begin with the size line of the hint. Where there is none, they would have to
+    /// be zeros; and then it has no size.
+    #[inline(always)]
+    fn is_known(&self, ahead: u64) -> bool {
+        ahead << (u32::from(self.digits).wrapping_mul(8).wrapping_neg() & 63) == self.left
+    }
+
+    /// Whether these octets begin with a plain size line: CRLF, one to four digits, and CRLF. Then it is
+    /// the hint from now on.
+    #[inline(never)]
+    fn learn(&mut self, ahead: u64) -> bool {
+        const CRLF: u64 = 0x0a0d;
+        const EACH: u64 = 0x0101_0101_0101;
+        const FOUR: u32 = 0x0101_0101;
+        const HIGH: u32 = FOUR * 0x80;
+        let line = ahead >> 16;
+        // The first CR shows itself as the lowest zero.
+        let no_cr = line ^ (EACH * 0x0d);
+        let count = (no_cr.wrapping_sub(EACH) & !no_cr & (EACH * 0x80)).trailing_zeros() / 8;
+        if ahead & 0xffff != CRLF
+            || !matches!(count, 1..=4)
+            || line >> (count * 8 + 8) & 0xff != 0x0a
+        {
+            return false;
+        }
+        // Four digits, those that are missing as zeros in front.
+        let missing = (u64::from(FOUR * 0x30) >> (count * 8)) as u32;
+        let digits = (line << (32 - count * 8)) as u32 | missing;
+        let low = digits & !HIGH;
+        let decimal = (low + FOUR * 0x50) & !(low + FOUR * 0x46);
+        let lower = low | (FOUR * 0x20);
+        let letter = (lower + FOUR * 0x1f) & !(lower + FOUR * 0x19);
+        if (decimal | letter) & !digits & HIGH != HIGH {
+            return false;
+        }
+        let nibbles = (digits & (FOUR * 0x0f)) + (digits >> 6 & FOUR) * 9;
+        let pairs = nibbles << 4 | nibbles >> 8;
+        self.line = (pairs << 8 | pairs >> 16 & 0xff) as u16;
+        self.digits = count as u8 + 4;
+        self.left = ahead << (32 - count * 8);
+        true
+    }
+
+    /// Settles the overhead as [`line_done`](Self::line_done) does, where it is so little that it only
+    /// pays back.
+    #[inline(never)]
+    fn pay(&mut self, begin: usize, size: usize) {
+        const GRACE: usize = limits::CHUNK_GRACE as usize;
+        const { assert!(GRACE >= 8) };
+        self.excess = self.excess.saturating_sub((2 * size + GRACE - begin) as u32);
     }
 
     /// Octets of content that come next on the wire, without framing among them.
@@ -81,6 +169,14 @@ impl Decoder {
         room: usize,
         spaces: bool,
     ) -> Result<(usize, Found), Fault> {
+        match self.whole_chunk(bytes, room) {
+            Some((end, piece)) => Ok((end, Found::Content(end - piece.len()..end))),
+            None => self.slowly(bytes, room, spaces),
+        }
+    }
+
+    /// The same, octet by octet.
+    fn slowly(&mut self, bytes: &[u8], room: usize, spaces: bool) -> Result<(usize, Found), Fault> {
         let mut at = 0;
         while let Some(&b) = bytes.get(at) {
             let fault = |kind| Err(Fault::new(kind, at));
@@ -171,7 +267,28 @@ impl Decoder {
             return Err(Fault::new(Kind::ChunkOverhead, at));
         }
         self.state = State::Data;
+        (self.line, self.digits) = (0, 0);
         Ok(self.left == 0)
+    }
+
+    /// Without the hint, which changes nothing that is found.
+    fn without_hint(&self) -> (State, u32, Option<(u64, u16, u8)>) {
+        let hint = matches!(self.state, State::DataCr | State::DataLf);
+        (self.state, self.excess, (!hint).then_some((self.left, self.line, self.digits)))
+    }
+}
+
+impl PartialEq for Decoder {
+    fn eq(&self, other: &Self) -> bool {
+        self.without_hint() == other.without_hint()
+    }
+}
+
+impl Eq for Decoder {}
+
+impl Hash for Decoder {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.without_hint().hash(state);
     }
 }
 
@@ -245,6 +362,7 @@ pub(crate) fn fits(space: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     fn decode(input: &[u8], cut: usize, spaces: bool) -> Result<(Vec<u8>, usize), (Kind, usize)> {
         let mut decoder = Decoder::new();
@@ -302,6 +420,138 @@ mod tests {
         case("1\r\nab", Err((Kind::ChunkEnd, 4)));
         case("1\r\na\rb", Err((Kind::ChunkEnd, 5)));
         assert_eq!(decode(b"1 \t\r\na\r\n0\r\n", 1, true), Ok((b"a".to_vec(), 11)));
+    }
+
+    /// Steps through a stream that comes in pieces which end at these places, and octet by octet beside
+    /// it. Both find the same, consume the same, and stand the same afterwards. How often it was a whole
+    /// chunk.
+    fn in_step(stream: &[u8], cuts: &[usize], rooms: &[usize], spaces: bool) -> usize {
+        let (mut decoder, mut slow, mut at) = (Decoder::new(), Decoder::new(), 0);
+        let mut rooms = rooms.iter().cycle();
+        let mut whole = 0;
+        for &end in cuts.iter().chain([&stream.len()]) {
+            let end = end.clamp(at, stream.len());
+            // A room of 0 holds up; then the next piece comes.
+            loop {
+                let bytes = &stream[at..end];
+                let room = *rooms.next().unwrap();
+                whole += usize::from({ decoder }.whole_chunk(bytes, room).is_some());
+                let found = decoder.step(bytes, room, spaces);
+                assert_eq!(found, slow.slowly(bytes, room, spaces), "{:?}", bytes.escape_ascii());
+                assert_eq!(decoder, slow, "{:?}", bytes.escape_ascii());
+                let Ok((n, found)) = found else { return whole };
+                at += n;
+                match found {
+                    Found::LastChunk => return whole,
+                    Found::Nothing => break,
+                    Found::Content(_) => {}
+                }
+            }
+        }
+        whole
+    }
+
+    fn chunk() -> impl Strategy<Value = Vec<u8>> {
+        let size = prop_oneof![
+            6 => prop::sample::select(vec![1usize, 16, 0x1a, 0xff]),
+            2 => 1..300usize,
+            1 => prop::sample::select(vec![0xfff, 0x1000, 0xffff, 0x1_0000]),
+        ];
+        let line = prop_oneof![
+            10 => Just(""), 1 => Just(";a=b"), 1 => Just(" "), 1 => Just(" ; quite=\"a lot of overhead\""),
+        ];
+        let end = prop_oneof![
+            30 => Just("\r\n"), 1 => Just("\n"), 1 => Just("\r\r\n"), 1 => Just("\r"), 1 => Just(""),
+        ];
+        let content = prop_oneof![4 => Just(b'x'), 1 => Just(b'\r'), 1 => Just(0), 1 => Just(b'0')];
+        (size, 0..6usize, any::<bool>(), line, end.clone(), content, end).prop_map(
+            |(size, width, upper, line, end, content, behind)| {
+                let width = if width > 2 { 0 } else { width + 2 };
+                let size_line =
+                    if upper { format!("{size:0width$X}") } else { format!("{size:0width$x}") };
+                let mut chunk = (size_line + line + end).into_bytes();
+                chunk.extend(core::iter::repeat_n(content, size));
+                chunk.extend_from_slice(behind.as_bytes());
+                chunk
+            },
+        )
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(3_000))]
+
+        #[test]
+        fn whole_chunks_are_what_they_are_octet_by_octet(
+            chunks in prop::collection::vec((chunk(), 1..4usize), 0..8),
+            last in prop::sample::select(vec!["0\r\n\r\n", "000\r\nA: b\r\n\r\n", "", "\0\0\0\0\0\0\0\0"]),
+            spoilt in prop::collection::vec((any::<prop::sample::Index>(), octet()), 0..3),
+            mut cuts in prop::collection::vec(0..1200usize, 0..8),
+            rooms in prop::collection::vec(
+                prop::sample::select(vec![0, 1, 15, 16, 17, 255, usize::MAX, usize::MAX]), 1..5
+            ),
+            spaces: bool,
+        ) {
+            let chunks = chunks.iter().flat_map(|(chunk, times)| chunk.repeat(*times));
+            let mut stream: Vec<u8> = chunks.chain(last.bytes()).collect();
+            cuts.sort_unstable();
+            let cuts: Vec<_> = cuts.iter().scan(0, |at, n| { *at += n; Some(*at) }).collect();
+            in_step(&stream, &[], &[usize::MAX], spaces);
+            in_step(&stream, &cuts, &rooms, spaces);
+            for (at, b) in spoilt.iter().filter(|_| !stream.is_empty()).collect::<Vec<_>>() {
+                let at = at.index(stream.len());
+                stream[at] = *b;
+                in_step(&stream, &[], &[usize::MAX], spaces);
+                in_step(&stream, &cuts, &rooms, spaces);
+            }
+        }
+    }
+
+    fn octet() -> impl Strategy<Value = u8> {
+        prop_oneof![any::<u8>(), prop::sample::select(b"\r\n0123456789abcdefABCDEF; \0".to_vec())]
+    }
+
+    /// Every octet at every place of a size line that is plain but for it, the last one known and not.
+    #[test]
+    fn one_wrong_octet_in_a_size_line_is_found() {
+        for line in ["4", "a4", "0A4", "00aF"] {
+            let size = usize::from_str_radix(line, 16).unwrap();
+            let chunk = format!("{line}\r\n{}\r\n", "x".repeat(size));
+            let other = format!("b\r\n{}\r\n", "y".repeat(11));
+            for before in [&chunk, &other] {
+                let stream = before.repeat(2) + &chunk.repeat(2) + "0\r\n\r\n";
+                let plain = in_step(stream.as_bytes(), &[], &[usize::MAX], false);
+                assert_eq!(plain, 3, "all but the first: {stream:?}");
+                for at in 2 * before.len() - 2..2 * before.len() + line.len() + 2 {
+                    for b in 0..=255 {
+                        let mut stream = stream.clone().into_bytes();
+                        stream[at] = b;
+                        in_step(&stream, &[], &[usize::MAX], false);
+                        in_step(&stream, &[], &[usize::MAX], true);
+                    }
+                }
+            }
+        }
+    }
+
+    /// What the hint says is what was read: all sizes of one to four digits.
+    #[test]
+    fn all_plain_sizes_are_read() {
+        for size in 1..=0xffffusize {
+            for line in [format!("{size:x}"), format!("{size:04X}")] {
+                let mut decoder = Decoder { state: State::DataCr, ..Decoder::new() };
+                let mut ahead = [b'x'; 8];
+                let head = format!("\r\n{line}\r\n");
+                ahead[..head.len()].copy_from_slice(head.as_bytes());
+                assert!(
+                    decoder.learn(u64::from_le_bytes(ahead))
+                        && decoder.is_known(u64::from_le_bytes(ahead))
+                );
+                assert_eq!(
+                    (usize::from(decoder.line), usize::from(decoder.digits)),
+                    (size, head.len())
+                );
+            }
+        }
     }
 
     #[test]

@@ -153,6 +153,16 @@ impl Inbound {
         }
     }
 
+    /// As [`Decoder::whole_chunk`]; of all other content there is none.
+    #[inline(always)]
+    pub(crate) fn whole_chunk<'b>(
+        &mut self,
+        bytes: &'b [u8],
+        room: usize,
+    ) -> Option<(usize, &'b [u8])> {
+        if let Self::Chunked(decoder) = self { decoder.whole_chunk(bytes, room) } else { None }
+    }
+
     /// Octets still to come, where that is known.
     pub(crate) fn remaining(&self) -> Option<u64> {
         match self {

@@ -79,7 +79,7 @@ pub(crate) struct Row {
 }
 
 /// The earliest deadline among the rows; of equal ones the first.
-#[inline]
+#[inline(always)]
 pub(crate) fn earliest<const N: usize>(rows: [Row; N]) -> Option<Deadline> {
     let mut best: Option<Deadline> = None;
     for row in rows {

@@ -141,7 +141,6 @@ macro_rules! facts {
             pub(crate) const fn has(self, fact: Self) -> bool { self.0 & fact.0 != 0 }
             pub(crate) fn set(&mut self, fact: Self, on: bool) { if on { self.0 |= fact.0 } }
             pub(crate) const fn only(self, facts: Self) -> Self { Self(self.0 & facts.0) }
-            #[allow(dead_code)]
             pub(crate) const fn without(self, facts: Self) -> Self { Self(self.0 & !facts.0) }
             pub(crate) const fn and(self, facts: Self) -> Self { Self(self.0 | facts.0) }
         }
@@ -178,7 +177,8 @@ macro_rules! table {
         pub(crate) fn $name($facts: $Facts) -> Option<CloseReason> {
             #[allow(non_upper_case_globals)]
             {
-                if $facts == $Facts::none() { return None; }
+                // Alone it decides nothing; nor does nothing.
+                if $facts.without($Facts::keep_alive) == $Facts::none() { return None; }
                 $(if $when { return Some(CloseReason::$reason); })*
             }
             None

@@ -233,7 +233,17 @@ impl Connection {
     /// event; apply [`Step::consumed`] always. `room` is how much content the driver can take now.
     ///
     /// It cannot fail: what the peer does wrong is [`Event::Failed`].
+    #[inline]
     pub fn receive<'b>(&mut self, now: Instant, unread: &'b [u8], room: usize) -> Step<Event<'b>> {
+        match self.whole_chunk(now, unread, room) {
+            Some(step) => step,
+            None => self.receive_on(now, unread, room),
+        }
+    }
+
+    /// What is no plain chunk. Apart, so that what comes before it can go into the driver's loop.
+    #[inline(never)]
+    fn receive_on<'b>(&mut self, now: Instant, unread: &'b [u8], room: usize) -> Step<Event<'b>> {
         self.read_on(now, unread, room)
     }
 
@@ -255,7 +265,7 @@ impl Connection {
         self.moved = self.moved.max(now);
         // The wait for the response begins when the request is flushed, and so does idleness where
         // the response was over before.
-        let waits = self.rx == Rx::Await || self.rx == Rx::Idle && self.tx == Tx::Quiet;
+        let waits = matches!((&self.rx, &self.tx), (Rx::Await, _) | (Rx::Idle, Tx::Quiet));
         if self.owed == 0 && waits {
             self.touch(now);
         }
@@ -363,11 +373,17 @@ impl Connection {
             Io::Done(_) | Io::Nothing => {}
             Io::Lost(how) => self.lost(now, how),
         }
-        if self.rx == Rx::Idle && self.tx == Tx::Quiet && self.owed == 0 {
-            self.expire(now);
-            let _ = self.read_on(now, unread, usize::MAX);
+        if self.is_between() && self.owed == 0 {
+            if self.next_deadline().is_some_and(|d| d.at <= now) {
+                self.expire(now);
+            }
+            // Where nothing came there is nothing to find.
+            if !unread.is_empty() || self.flags & is::EOF != 0 {
+                let _ = self.receive_on(now, unread, usize::MAX);
+            }
         }
         let reuse = self.state(now);
+        // Both are said of an idle connection only.
         if matches!(reuse, Reuse::Ready { .. } | Reuse::ImmediateOnly) {
             self.flags |= is::CHECKED;
         }
@@ -392,7 +408,6 @@ impl Connection {
             read: read && self.flags & is::EOF == 0 && end.is_none(),
             emit: false,
             head: end.is_none()
-                && self.rx == Rx::Idle
                 && matches!(self.state(self.since), Reuse::Ready { .. } | Reuse::ImmediateOnly),
             content: matches!(self.tx, Tx::Sending(_))
                 && self.flags & is::WAITING == 0
@@ -488,11 +503,12 @@ impl Connection {
     #[allow(clippy::missing_panics_doc, reason = "panicking is what it is for")]
     pub fn check_invariants(&self) {
         assert!(self.queue.len() <= limits::PIPELINE);
-        if self.rx == Rx::Idle {
+        if matches!(self.rx, Rx::Idle) {
             assert!(self.queue.len() == 0 && self.aborted.is_none(), "idle, but busy: {self:?}");
         }
         if matches!(self.rx, Rx::Await | Rx::Head(_) | Rx::Reading(_)) {
             assert!(self.queue.len() > 0, "answered, but reading: {self:?}");
+            assert!(self.failed.is_none(), "failed, but reading: {self:?}");
         }
         if self.aborted.is_some() {
             assert!(self.verdict.is_some() && self.end().is_some());
@@ -529,8 +545,12 @@ impl Connection {
         self.rx = rx;
     }
 
+    #[inline(always)]
     fn touch(&mut self, now: Instant) {
-        self.since = self.since.max(now);
+        // Most often it is the same moment as before.
+        if now > self.since {
+            self.since = now;
+        }
     }
 
     fn left(&self) -> Option<u32> {
@@ -599,7 +619,7 @@ impl Connection {
             // One that can only be read is of no use.
             self.aborted = Some(CloseReason::TransportLost);
         }
-        if self.rx == Rx::Sink {
+        if !tunnel {
             self.tx = Tx::Stopped;
             if self.queue.len() > 0 {
                 self.failed = Some(Kind::NoResponse);
@@ -608,10 +628,14 @@ impl Connection {
         }
     }
 
+    /// Whether no request is in progress, in either direction.
+    fn is_between(&self) -> bool {
+        matches!((&self.rx, &self.tx), (Rx::Idle, Tx::Quiet))
+    }
+
     /// An idle connection that can take no request is over.
     fn settle(&mut self) {
-        if self.rx == Rx::Idle
-            && self.tx == Tx::Quiet
+        if self.is_between()
             && let Some(reason) = persistence::client(self.facts)
         {
             self.decide(reason);
@@ -619,16 +643,18 @@ impl Connection {
         }
     }
 
+    #[inline]
     fn state(&self, now: Instant) -> Reuse {
         if let Some(reason) = self.aborted.or(self.verdict) {
             return Reuse::No(reason);
         }
-        if self.rx == Rx::Idle
-            && let Some(reason) = persistence::client(self.facts)
-        {
+        if !matches!(self.rx, Rx::Idle) {
+            return Reuse::Busy;
+        }
+        if let Some(reason) = persistence::client(self.facts) {
             return Reuse::No(reason);
         }
-        if self.rx != Rx::Idle || self.tx != Tx::Quiet || self.owed > 0 {
+        if self.tx != Tx::Quiet || self.owed > 0 {
             return Reuse::Busy;
         }
         if self.flags & is::EOF != 0 {

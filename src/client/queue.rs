@@ -48,13 +48,12 @@ impl Queue {
     }
 
     pub(super) fn pop(&mut self) {
-        self.bits.rotate_left(1);
-        self.ahead.rotate_left(1);
+        let ([_, bits @ ..], [_, ahead @ ..]) = (self.bits, self.ahead);
+        self.bits = [0; limits::PIPELINE];
+        self.ahead = [0; limits::PIPELINE];
+        self.bits.iter_mut().zip(bits).for_each(|(slot, b)| *slot = b);
+        self.ahead.iter_mut().zip(ahead).for_each(|(slot, a)| *slot = a);
         self.len = self.len.saturating_sub(1);
-        let n = self.len();
-        if let (Some(b), Some(a)) = (self.bits.get_mut(n), self.ahead.get_mut(n)) {
-            (*b, *a) = (0, 0);
-        }
     }
 
     /// `n` octets went out.

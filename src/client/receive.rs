@@ -12,7 +12,7 @@ use crate::head::index::Index;
 use crate::head::response::{Context, ResponseHead};
 use crate::head::scan::{Scan, flag};
 use crate::limits;
-use crate::persistence::{ClientFacts, CloseReason};
+use crate::persistence::{self, ClientFacts, CloseReason};
 use crate::time::Instant;
 
 /// What one turn of the loop did with the bytes it was shown.
@@ -28,40 +28,122 @@ enum Turn<'b> {
 use Turn::{Again, Found, Wait};
 
 impl Connection {
+    #[inline(always)]
     pub(super) fn read_on<'b>(
         &mut self,
         now: Instant,
         unread: &'b [u8],
         room: usize,
     ) -> Step<Event<'b>> {
+        // The short cuts do what a turn does; it decides all that is not plain.
+        let plain = room > 0 && self.failed.is_none() && self.flags & (is::PAUSED | is::EOF) == 0;
+        match &self.rx {
+            // As nearly all calls end: there is no more.
+            Rx::Idle | Rx::Await if plain && unread.is_empty() => {
+                return Step { consumed: 0, event: None };
+            }
+            // As nearly all heads come: to a request that went out, and whole.
+            Rx::Await
+                if plain
+                    && unread.first().is_some_and(|&b| b > b'\r')
+                    && self.queue.has(0, sent::BEGUN) =>
+            {
+                return self.begin_head(now, unread);
+            }
+            // Without content, or with no more of it.
+            Rx::Reading(Inbound::Length(0)) if plain => {
+                self.finish_exchange(now);
+                return Step::found(0, Event::End(Trailers::NONE));
+            }
+            _ => {}
+        }
+        // As the slowest peers send them: a few octets in the middle of a line.
+        if plain
+            && let Rx::Head(scan) = &mut self.rx
+            && scan.creep(unread, &self.config.head_rules())
+        {
+            return Step { consumed: 0, event: None };
+        }
+        self.turns(now, unread, room)
+    }
+
+    /// A whole chunk, if it is plain to see; nothing has changed if not.
+    #[inline(always)]
+    pub(super) fn whole_chunk<'b>(
+        &mut self,
+        now: Instant,
+        unread: &'b [u8],
+        room: usize,
+    ) -> Option<Step<Event<'b>>> {
+        let Rx::Reading(body) = &mut self.rx else { return None };
+        if self.flags & is::PAUSED != 0 {
+            return None;
+        }
+        let (n, piece) = body.whole_chunk(unread, room)?;
+        self.consumed = self.consumed.saturating_add(n as u64);
+        self.touch(now);
+        Some(Step::found(n, Event::Content(piece)))
+    }
+
+    /// The first octets of a head are here; perhaps all of them. Apart, since it takes much of the stack.
+    #[inline(never)]
+    fn begin_head<'b>(&mut self, now: Instant, bytes: &'b [u8]) -> Step<Event<'b>> {
+        let mut scan = Scan::new();
+        self.enter(Rx::Head(scan));
+        let mut index = Index::new();
+        let turn = match scan.advance(bytes, &self.config.head_rules(), &mut index) {
+            Ok(Some(n)) => match self.whole(bytes, n, &scan, &index) {
+                Ok(head) if head.status() >= 200 => {
+                    self.finally(now, &head);
+                    self.consumed = self.consumed.saturating_add(n as u64);
+                    return Step::found(n, Event::Response(head));
+                }
+                Ok(head) => self.below_200(now, bytes, head),
+                Err(fault) => self.fail(fault, bytes),
+            },
+            Ok(None) => self.incomplete(bytes, scan),
+            Err(fault) => self.fail(fault, bytes),
+        };
+        self.settle_turn(turn, 0)
+    }
+
+    #[inline(never)]
+    fn turns<'b>(&mut self, now: Instant, unread: &'b [u8], room: usize) -> Step<Event<'b>> {
         if let Some(kind) = self.failed.take() {
             return Step::found(0, Event::Failed(Failure { kind, offset: self.consumed }));
         }
         let mut consumed = 0;
         loop {
             let bytes = unread.get(consumed..).unwrap_or_default();
-            let turn = self.one_turn(now, bytes, room);
-            let (Again(n) | Wait(n) | Found(n, _)) = turn;
-            consumed += n;
-            self.consumed = self.consumed.saturating_add(n as u64);
-            match turn {
-                Again(_) => {}
-                Wait(_) => {
-                    let failed = self.failed.take();
-                    let offset = self.consumed;
-                    let event = failed.map(|kind| Event::Failed(Failure { kind, offset }));
-                    return Step { consumed, event };
+            match self.one_turn(now, bytes, room) {
+                Again(n) => {
+                    consumed += n;
+                    self.consumed = self.consumed.saturating_add(n as u64);
                 }
-                Found(_, event) => return Step::found(consumed, event),
+                turn => return self.settle_turn(turn, consumed),
             }
         }
+    }
+
+    /// What a turn found, behind `before` octets that others consumed.
+    fn settle_turn<'b>(&mut self, turn: Turn<'b>, before: usize) -> Step<Event<'b>> {
+        let (Again(n) | Wait(n) | Found(n, _)) = turn;
+        self.consumed = self.consumed.saturating_add(n as u64);
+        let event = match turn {
+            Found(_, event) => Some(event),
+            Again(_) | Wait(_) => {
+                let offset = self.consumed;
+                self.failed.take().map(|kind| Event::Failed(Failure { kind, offset }))
+            }
+        };
+        Step { consumed: before + n, event }
     }
 
     fn one_turn<'b>(&mut self, now: Instant, bytes: &'b [u8], room: usize) -> Turn<'b> {
         match self.rx {
             Rx::Idle | Rx::Await => self.between(bytes),
             Rx::Head(scan) => self.head(now, bytes, room, scan),
-            Rx::Reading(body) => self.content(now, bytes, room, body),
+            Rx::Reading(_) => self.content(now, bytes, room),
             Rx::Discard { body, budget } => self.discard(now, bytes, body, budget),
             Rx::Surplus => self.surplus(bytes),
             Rx::Sink | Rx::Over => Wait(bytes.len()),
@@ -73,7 +155,7 @@ impl Connection {
     fn between<'b>(&mut self, bytes: &[u8]) -> Turn<'b> {
         match bytes {
             [] if self.flags & is::EOF == 0 => Wait(0),
-            [] if self.rx == Rx::Idle => {
+            [] if matches!(self.rx, Rx::Idle) => {
                 self.facts.set(ClientFacts::eof, true);
                 self.decide(CloseReason::PeerClosed);
                 self.enter(Rx::Over);
@@ -84,7 +166,7 @@ impl Connection {
                 self.blank += 1;
                 Again(1)
             }
-            [..] if self.rx == Rx::Idle => {
+            [..] if matches!(self.rx, Rx::Idle) => {
                 self.facts.set(ClientFacts::surplus, true);
                 self.decide(CloseReason::Surplus);
                 self.enter(Rx::Surplus);
@@ -130,42 +212,59 @@ impl Connection {
             return Wait(0);
         }
         self.resume(now);
-        let eof = self.flags & is::EOF != 0;
         let mut index = Index::new();
-        let whole = match scan.advance(bytes, &self.config.head_rules(), &mut index) {
-            Err(fault) => return self.fail(fault, bytes),
-            Ok(None) if eof => {
-                return self.fail(Fault::new(Kind::IncompleteHead, bytes.len()), bytes);
-            }
-            Ok(None) => {
-                self.enter(Rx::Head(scan));
-                return Wait(0);
-            }
-            Ok(Some(n)) => n,
-        };
+        match scan.advance(bytes, &self.config.head_rules(), &mut index) {
+            Ok(Some(n)) => match self.whole(bytes, n, &scan, &index) {
+                Ok(head) if head.status() >= 200 => {
+                    self.finally(now, &head);
+                    Found(n, Event::Response(head))
+                }
+                Ok(head) => self.below_200(now, bytes, head),
+                Err(fault) => self.fail(fault, bytes),
+            },
+            Ok(None) => self.incomplete(bytes, scan),
+            Err(fault) => self.fail(fault, bytes),
+        }
+    }
+
+    fn incomplete<'b>(&mut self, bytes: &[u8], scan: Scan) -> Turn<'b> {
+        if self.flags & is::EOF != 0 {
+            return self.fail(Fault::new(Kind::IncompleteHead, bytes.len()), bytes);
+        }
+        self.enter(Rx::Head(scan));
+        Wait(0)
+    }
+
+    /// A head is whole with its first `n` octets: what it means to the oldest request.
+    #[inline(always)]
+    fn whole<'b>(
+        &self,
+        bytes: &'b [u8],
+        n: usize,
+        scan: &Scan,
+        index: &Index,
+    ) -> Result<ResponseHead<'b>, Fault> {
         let context = Context {
             head: self.queue.has(0, sent::HEAD),
             connect: self.queue.has(0, sent::CONNECT),
             tolerant: self.config.is_tolerant(),
             raw: self.config.is_raw(),
         };
-        let head = match ResponseHead::judge(
-            bytes.get(..whole).unwrap_or(bytes),
-            scan.noted(),
-            scan.length(),
-            &index,
-            context,
-        ) {
-            Err(fault) => return self.fail(fault, bytes),
-            Ok(head) => head,
-        };
+        let bytes = bytes.get(..n).unwrap_or(bytes);
+        ResponseHead::judge(bytes, scan.noted(), scan.length(), index, context)
+    }
+
+    /// An interim response, or a 101.
+    #[inline(never)]
+    fn below_200<'b>(&mut self, now: Instant, bytes: &[u8], head: ResponseHead<'b>) -> Turn<'b> {
+        let whole = head.as_bytes().len();
         if head.is_interim() {
             return match self.interim(now, &head) {
                 Ok(()) => Found(whole, Event::Interim(head)),
                 Err(kind) => self.fail(Fault::new(kind, whole), bytes),
             };
         }
-        if head.status() == 101 && !self.switch_allowed(&head) {
+        if !self.switch_allowed(&head) {
             return self.fail(Fault::new(Kind::SwitchRefused, whole), bytes);
         }
         self.finally(now, &head);
@@ -237,7 +336,7 @@ impl Connection {
         self.flags &= !is::OLD_PEER;
         self.flags |= if http10 { is::OLD_PEER } else { 0 };
         self.early(head);
-        if !http10 && crate::persistence::client(self.facts).is_none() {
+        if !http10 && persistence::client(self.facts).is_none() {
             self.flags |= is::PROVEN;
         }
         self.touch(now);
@@ -261,18 +360,13 @@ impl Connection {
         }
     }
 
-    fn content<'b>(
-        &mut self,
-        now: Instant,
-        bytes: &'b [u8],
-        room: usize,
-        mut body: Inbound,
-    ) -> Turn<'b> {
+    fn content<'b>(&mut self, now: Instant, bytes: &'b [u8], room: usize) -> Turn<'b> {
+        let Rx::Reading(body) = &mut self.rx else { return Wait(0) };
         let (n, piece) = match body.step(bytes, room, &self.config.trailer_rules(), true) {
             Ok(found) => found,
             Err(fault) => return self.fail(fault, bytes),
         };
-        self.enter(Rx::Reading(body));
+        let cut_short = body.cut_short();
         if n > 0 {
             self.touch(now);
         }
@@ -293,25 +387,21 @@ impl Connection {
                 }
                 Wait(n)
             }
-            Piece::Nothing if self.flags & is::EOF != 0 => match self.cut_short(&body) {
-                Some(kind) => self.fail(Fault::new(kind, bytes.len()), bytes),
-                None => {
+            Piece::Nothing if self.flags & is::EOF != 0 => match cut_short {
+                // S6.7: an EOF that may be a truncation completes nothing.
+                None if self.flags & is::TRUNCATED == 0 => {
                     self.finish_exchange(now);
                     Found(n, Event::End(Trailers::NONE))
+                }
+                kind => {
+                    let kind = kind.unwrap_or(Kind::IncompleteContent);
+                    self.fail(Fault::new(kind, bytes.len()), bytes)
                 }
             },
             Piece::Nothing => {
                 self.resume(now);
                 Wait(n)
             }
-        }
-    }
-
-    /// What EOF means here. S6.7: an EOF that may be a truncation completes nothing.
-    fn cut_short(&self, body: &Inbound) -> Option<Kind> {
-        match body.cut_short() {
-            None if self.flags & is::TRUNCATED != 0 => Some(Kind::IncompleteContent),
-            kind => kind,
         }
     }
 

@@ -49,34 +49,36 @@ impl Connection {
         let has_content = !matches!(plan, Plan::None | Plan::Length(0));
         self.check(&told, has_content, pipelined)?;
         let close = told.close || self.config.is_one_shot() || self.is_last();
-        encode::connection(
-            &mut w,
-            &[
-                (close, b"close"),
-                // S2.4: asked for at every request, and never of a proxy.
-                (!close && !self.config.is_to_proxy(), b"keep-alive"),
-                (!told.upgrade.is_empty(), b"upgrade"),
-                (told.te, b"TE"),
-            ],
-        );
+        // S2.4: asked for at every request, and never of a proxy.
+        let keep = !close && !self.config.is_to_proxy();
+        if keep && told.upgrade.is_empty() && !told.te {
+            w.put(b"Connection: keep-alive\r\n");
+        } else {
+            encode::connection(
+                &mut w,
+                &[
+                    (close, b"close"),
+                    (keep, b"keep-alive"),
+                    (!told.upgrade.is_empty(), b"upgrade"),
+                    (told.te, b"TE"),
+                ],
+            );
+        }
         encode::framing(&mut w, declared);
         w.put(b"\r\n");
         let written = w.finish()?;
 
         // From here on nothing fails.
-        let bits = [
-            (method == "HEAD", sent::HEAD),
-            (method == "CONNECT", sent::CONNECT),
-            (!told.upgrade.is_empty(), sent::UPGRADE),
-            (told.expect, sent::EXPECT),
-            (close, sent::CLOSE),
-            (IDEMPOTENT.contains(&method), sent::IDEMPOTENT),
-            (
-                self.flags & is::USED == 0 && !self.config.is_stale(now.since(self.born)),
-                sent::FIRST,
-            ),
-        ];
-        let bits = bits.iter().filter(|(on, _)| *on).fold(0, |all, (_, bit)| all | bit);
+        let mut bits = 0;
+        let mut note = |bit, on| bits |= if on { bit } else { 0 };
+        note(sent::HEAD, method == "HEAD");
+        note(sent::CONNECT, method == "CONNECT");
+        note(sent::UPGRADE, !told.upgrade.is_empty());
+        note(sent::EXPECT, told.expect);
+        note(sent::CLOSE, close);
+        note(sent::IDEMPOTENT, IDEMPOTENT.contains(&method));
+        let first = self.flags & is::USED == 0;
+        note(sent::FIRST, first && !self.config.is_stale(now.since(self.born)));
         self.queue.push(bits, self.owed);
         self.offered = told.upgrade;
         self.flags = (self.flags | is::USED) & !is::CHECKED;
@@ -97,6 +99,7 @@ impl Connection {
     }
 
     /// Whether a request may begin on an idle connection.
+    #[inline]
     fn may_begin(&self, now: Instant) -> Result<(), Reuse> {
         match self.state(now) {
             Reuse::Ready { .. } | Reuse::ImmediateOnly

@@ -8,6 +8,7 @@ use crate::time::Instant;
 
 impl Connection {
     /// All timers, a row each.
+    #[inline(always)]
     pub(super) fn next_deadline(&self) -> Option<Deadline> {
         if self.aborted.is_some() || matches!(self.rx, Rx::Over | Rx::Sink | Rx::Surplus) {
             return None;
@@ -16,7 +17,7 @@ impl Connection {
         // What a failed write left will never go out.
         let flushed = self.owed == 0 || self.flags & is::WRITE_LOST != 0;
         let paused = self.flags & is::PAUSED != 0;
-        let idle = self.rx == Rx::Idle && self.tx == Tx::Quiet && flushed;
+        let idle = self.is_between() && flushed;
         let waiting = matches!(self.rx, Rx::Await | Rx::Head(_)) && !paused;
         let sent = matches!(self.tx, Tx::Quiet | Tx::Stopped);
         let reading = match self.rx {
@@ -43,7 +44,7 @@ impl Connection {
             row(Timer::Idle, idle, self.since, self.idle_span()),
             row(
                 Timer::Lifetime,
-                self.rx != Rx::Tunnel && !self.facts.has(ClientFacts::lifetime),
+                !matches!(self.rx, Rx::Tunnel) && !self.facts.has(ClientFacts::lifetime),
                 self.born,
                 c.lifetime,
             ),
