@@ -1,0 +1,1 @@
+//! Heads as types of the `http` crate.
