@@ -164,8 +164,9 @@ impl Request {
 
     /// Any one. The plainest where all decisions are zero.
     pub fn draw(source: &mut Source<'_>) -> Self {
-        let method = source
-            .pick(&["GET", "GET", "GET", "POST", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "get"]);
+        let method = source.pick(&[
+            "GET", "GET", "GET", "POST", "POST", "PUT", "HEAD", "DELETE", "OPTIONS", "get",
+        ]);
         let minor = u8::from(!source.chance(40));
         let target = match (method, source.byte()) {
             ("OPTIONS", 128..) => "*".to_owned(),
@@ -539,7 +540,10 @@ mod tests {
             let octets = response.octets();
             assert_eq!(answered(&octets, "HEAD"), (1, None), "{seed}: {}", octets.escape_ascii());
         }
-        assert_eq!(Request::draw(&mut Source::new(b"")).head(), b"GET / HTTP/1.1\r\nHost: a\r\n\r\n");
+        assert_eq!(
+            Request::draw(&mut Source::new(b"")).head(),
+            b"GET / HTTP/1.1\r\nHost: a\r\n\r\n"
+        );
         assert_eq!(Request::draw(&mut Source::new(b"")), Request::plain());
     }
 

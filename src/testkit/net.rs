@@ -137,9 +137,9 @@ impl World {
     fn sleep(&mut self, wanted: &[(usize, Ready)], until: Option<Instant>) -> bool {
         let now = self.clock.now();
         self.lines.iter_mut().for_each(|line| line.settle(now));
-        let already = wanted.iter().any(|&(id, wanted)| {
-            self.lines.get(id).is_none_or(|line| line.ready().meets(wanted))
-        });
+        let already = wanted
+            .iter()
+            .any(|&(id, wanted)| self.lines.get(id).is_none_or(|line| line.ready().meets(wanted)));
         if already {
             return true;
         }
@@ -280,7 +280,8 @@ impl Net {
                 return Some(done);
             }
             let mut world = self.world();
-            let polled: Vec<_> = world.lines.iter_mut().map(|l| std::mem::take(&mut l.polled)).collect();
+            let polled: Vec<_> =
+                world.lines.iter_mut().map(|l| std::mem::take(&mut l.polled)).collect();
             let wanted: Vec<_> = polled.into_iter().enumerate().collect();
             let until = world.timer.take();
             if !world.sleep(&wanted, until) {

@@ -4,10 +4,11 @@ use super::pipe::{Got, Pipe, Put, Side};
 use super::script::{Move, Script};
 use super::text::escape;
 use crate::content::Content;
+use crate::head::fields::Fields;
 use crate::time::Instant;
-use crate::{Kind, RequestHead, client, server};
-use std::prelude::v1::*;
+use crate::{Kind, RequestHead, ResponseHead, SendError, client, server};
 use std::format;
+use std::prelude::v1::*;
 
 /// Plays a script.
 #[derive(Clone, Debug)]
@@ -28,6 +29,7 @@ pub(super) struct Peer {
     method: String,
     /// A request whose head was waited for still stands in front of what has come.
     begun: bool,
+    reader: Option<Reader>,
     /// What was expected and did not come.
     pub(super) unmet: Option<String>,
 }
@@ -57,6 +59,7 @@ impl Peer {
             closed: false,
             method: "GET".to_owned(),
             begun: false,
+            reader: None,
             unmet: None,
         }
     }
@@ -151,10 +154,7 @@ impl Peer {
                 self.read(pipe);
                 self.next(now)
             }
-            Move::Expect(_) | Move::Response { .. } | Move::Request { .. } => {
-                self.read(pipe);
-                self.wait(now)
-            }
+            Move::Expect(_) | Move::Response { .. } | Move::Request { .. } => self.wait(now),
         }
     }
 
@@ -166,6 +166,37 @@ impl Peer {
         (self.eof || self.reset) && self.close(now, pipe)
     }
 
+    /// Reads a message on; `None`: it was one whose head had been waited for before.
+    fn message(&mut self) -> Option<Seen> {
+        let whole = Move::Request { method: None, target: None, fields: Vec::new(), whole: true };
+        let next = if self.begun { &whole } else { self.script.moves.get(self.at)? };
+        let reader = match &mut self.reader {
+            Some(reader) => reader,
+            none => match Reader::of(next) {
+                Ok(reader) => none.insert(reader),
+                Err(error) => return Some(Seen::Other(format!("no such request: {error}"))),
+            },
+        };
+        let seen = reader.read(&self.got, self.eof, next);
+        let Seen::Met(n) = seen else { return Some(seen) };
+        if let Move::Request { whole, .. } = next
+            && !self.begun
+        {
+            self.method.clone_from(&reader.method);
+            self.begun = !whole;
+            if self.begun {
+                // The same reader goes on with it.
+                return Some(seen);
+            }
+        }
+        self.reader = None;
+        if std::mem::take(&mut self.begun) {
+            self.got.drain(..n.min(self.got.len()));
+            return None;
+        }
+        Some(seen)
+    }
+
     fn close(&mut self, now: Instant, pipe: &mut Pipe) -> bool {
         pipe.close(now, self.side());
         self.closed = true;
@@ -174,34 +205,15 @@ impl Peer {
 
     fn wait(&mut self, now: Instant) -> bool {
         let over = self.eof || self.reset;
-        let Some(next) = self.script.moves.get(self.at) else { return false };
-        let seen = match next {
-            Move::Expect(octets) if self.got.starts_with(octets) => Seen::Met(octets.len()),
-            Move::Expect(octets) if octets.starts_with(&self.got) => Seen::Wait,
-            Move::Expect(_) => Seen::Other(format!("> {}", escape(&self.got))),
-            Move::Response { status, method, fields } => {
-                response(&self.got, self.eof, *status, method, fields)
-            }
-            Move::Request { .. } if self.begun => match request(&self.got, None, None, &[], true) {
-                Ok((n, _)) => {
-                    self.got.drain(..n.min(self.got.len()));
-                    self.begun = false;
-                    return true;
-                }
-                Err(seen) => seen,
+        let seen = match self.script.moves.get(self.at) {
+            Some(Move::Expect(octets)) if self.got.starts_with(octets) => Seen::Met(octets.len()),
+            Some(Move::Expect(octets)) if octets.starts_with(&self.got) => Seen::Wait,
+            Some(Move::Expect(_)) => Seen::Other(format!("> {}", escape(&self.got))),
+            _ => match self.message() {
+                Some(seen) => seen,
+                // What stood in the way is gone.
+                None => return true,
             },
-            Move::Request { method, target, fields, whole } => {
-                let found = request(&self.got, method.as_deref(), target.as_deref(), fields, *whole);
-                self.begun = found.is_ok() && !whole;
-                match found {
-                    Ok((n, method)) => {
-                        self.method = method;
-                        Seen::Met(n)
-                    }
-                    Err(seen) => seen,
-                }
-            }
-            _ => return false,
         };
         let what = match seen {
             Seen::Met(n) => {
@@ -213,7 +225,8 @@ impl Peer {
             Seen::Wait => format!("EOF, behind {:?}", escape(&self.got)),
             Seen::Other(what) => what,
         };
-        if !self.script.lenient {
+        let next = self.script.moves.get(self.at).filter(|_| !self.script.lenient);
+        if let Some(next) = next {
             self.unmet.get_or_insert(format!("expected {next}\n    met      {what}"));
         }
         self.at = self.script.moves.len();
@@ -221,93 +234,118 @@ impl Peer {
     }
 }
 
-/// Reads a response as a client of this crate does. Interim ones are passed over.
-fn response(
-    got: &[u8],
-    eof: bool,
-    status: Option<u16>,
-    method: &str,
-    fields: &[(String, Vec<u8>)],
-) -> Seen {
-    const NOW: Instant = Instant::from_micros(0);
+/// Reads a message as the crate does, however it comes.
+#[derive(Clone, Debug)]
+struct Reader {
+    machine: Machine,
+    /// Octets that are done with.
+    at: usize,
+    /// The method of the request, once its head is there.
+    method: String,
+    head: bool,
+    told: bool,
+}
+
+#[derive(Clone, Debug)]
+enum Machine {
+    Client(client::Connection),
+    Server(server::Connection),
+}
+
+const NOW: Instant = Instant::from_micros(0);
+
+impl Reader {
+    fn of(next: &Move) -> Result<Self, SendError> {
+        let machine = match next {
+            Move::Response { method, .. } => Machine::Client(waiting(method)?),
+            _ => Machine::Server(server::Connection::new(&server::Config::origin(), NOW)),
+        };
+        Ok(Self { machine, at: 0, method: String::new(), head: false, told: false })
+    }
+
+    /// Reads on. Interim responses are passed over.
+    fn read(&mut self, got: &[u8], eof: bool, next: &Move) -> Seen {
+        loop {
+            let rest = got.get(self.at..).unwrap_or_default();
+            let (consumed, seen) = match &mut self.machine {
+                Machine::Client(conn) => {
+                    let step = conn.receive(NOW, rest, usize::MAX);
+                    let seen = match step.event {
+                        Some(client::Event::Response(head)) if !fits_response(next, &head) => {
+                            Some(Seen::Other(format!("response {head:?}")))
+                        }
+                        Some(client::Event::End(_)) => Some(Seen::Met(self.at + step.consumed)),
+                        Some(client::Event::Failed(f)) if f.kind == Kind::NoResponse => {
+                            Some(Seen::Wait)
+                        }
+                        Some(client::Event::Failed(f)) => Some(Seen::Other(f.to_string())),
+                        Some(_) => None,
+                        None if eof && !self.told => {
+                            self.told = true;
+                            conn.received_eof(NOW);
+                            None
+                        }
+                        None => Some(Seen::Wait),
+                    };
+                    (step.consumed, seen)
+                }
+                Machine::Server(conn) => {
+                    let step = conn.receive(NOW, rest, usize::MAX);
+                    let seen = match step.event {
+                        Some(server::Event::Request(head)) if !fits_request(next, &head) => {
+                            Some(Seen::Other(format!("request {head:?}")))
+                        }
+                        Some(server::Event::Request(head)) => {
+                            self.method = head.method().to_owned();
+                            self.head = true;
+                            None
+                        }
+                        Some(server::Event::End(_)) => Some(Seen::Met(self.at + step.consumed)),
+                        Some(server::Event::Failed(f)) => Some(Seen::Other(f.to_string())),
+                        Some(server::Event::Content(_)) => None,
+                        None => Some(Seen::Wait),
+                    };
+                    conn.read_content(NOW);
+                    (step.consumed, seen)
+                }
+            };
+            self.at += consumed;
+            if let Some(seen) = seen {
+                return seen;
+            }
+            // It is taken away when all of it is there, before the next one.
+            if self.head && matches!(next, Move::Request { whole: false, .. }) {
+                return Seen::Met(0);
+            }
+        }
+    }
+}
+
+/// A client that waits for the answer to a request with this method.
+fn waiting(method: &str) -> Result<client::Connection, SendError> {
     let config = client::Config::direct().accept_bare_lf(true).raw_codings(true);
     let mut conn = client::Connection::new(&config, NOW);
     let target = if method == "CONNECT" { "a:1" } else { "/" };
     // An offer of more than two is remembered as one of any protocol.
     let offer = [("Host", "a"), ("Upgrade", "a, b, c")];
     let offer = offer.iter().take(if method == "CONNECT" { 1 } else { 2 }).copied();
-    let mut out = [0; 512];
-    match conn.request(NOW, method, target, offer, Content::None, &mut out) {
-        Ok(started) => conn.transmitted(NOW, started.written as u64),
-        Err(error) => return Seen::Other(format!("no request with this method: {error}")),
-    }
-    let (mut at, mut told) = (0, eof);
-    loop {
-        let step = conn.receive(NOW, got.get(at..).unwrap_or_default(), usize::MAX);
-        at += step.consumed;
-        match step.event {
-            Some(client::Event::Response(head)) => {
-                let has = |(name, value): &(String, Vec<u8>)| {
-                    head.fields().any(|line| line.is(name) && line.value == &value[..])
-                };
-                if status.is_some_and(|s| s != head.status()) || !fields.iter().all(has) {
-                    return Seen::Other(format!("response {head:?}"));
-                }
-            }
-            Some(client::Event::End(_)) => return Seen::Met(at),
-            Some(client::Event::Failed(failure)) if failure.kind == Kind::NoResponse => {
-                return Seen::Wait;
-            }
-            Some(client::Event::Failed(failure)) => return Seen::Other(failure.to_string()),
-            Some(_) => {}
-            None if told => {
-                told = false;
-                conn.received_eof(NOW);
-            }
-            None => return Seen::Wait,
-        }
-    }
+    let started = conn.request(NOW, method, target, offer, Content::None, &mut [0; 512])?;
+    conn.transmitted(NOW, started.written as u64);
+    Ok(conn)
 }
 
-/// Reads a request as a server of this crate does.
-fn request(
-    got: &[u8],
-    method: Option<&str>,
-    target: Option<&str>,
-    fields: &[(String, Vec<u8>)],
-    whole: bool,
-) -> Result<(usize, String), Seen> {
-    const NOW: Instant = Instant::from_micros(0);
-    let mut conn = server::Connection::new(&server::Config::origin(), NOW);
-    let fits = |head: &RequestHead<'_>| {
-        method.is_none_or(|m| m == head.method())
-            && target.is_none_or(|t| t.as_bytes() == head.target())
-            && fields.iter().all(|(name, value)| {
-                head.fields().any(|line| line.is(name) && line.value == &value[..])
-            })
-    };
-    let (mut at, mut seen) = (0, String::new());
-    loop {
-        let step = conn.receive(NOW, got.get(at..).unwrap_or_default(), usize::MAX);
-        at += step.consumed;
-        match step.event {
-            Some(server::Event::Request(head)) if !fits(&head) => {
-                return Err(Seen::Other(format!("request {head:?}")));
-            }
-            Some(server::Event::Request(head)) => {
-                seen = head.method().to_owned();
-                if !whole {
-                    // It is taken away when all of it is there, before the next one.
-                    return Ok((0, seen));
-                }
-                conn.read_content(NOW);
-            }
-            Some(server::Event::End(_)) => return Ok((at, seen)),
-            Some(server::Event::Failed(failure)) => {
-                return Err(Seen::Other(failure.to_string()));
-            }
-            Some(server::Event::Content(_)) => {}
-            None => return Err(Seen::Wait),
-        }
-    }
+fn has(mut fields: Fields<'_>, (name, value): &(String, Vec<u8>)) -> bool {
+    fields.any(|line| line.is(name) && line.value == &value[..])
+}
+
+fn fits_response(next: &Move, head: &ResponseHead<'_>) -> bool {
+    let Move::Response { status, fields, .. } = next else { return true };
+    status.is_none_or(|s| s == head.status()) && fields.iter().all(|f| has(head.fields(), f))
+}
+
+fn fits_request(next: &Move, head: &RequestHead<'_>) -> bool {
+    let Move::Request { method, target, fields, .. } = next else { return true };
+    method.as_ref().is_none_or(|m| m == head.method())
+        && target.as_ref().is_none_or(|t| t.as_bytes() == head.target())
+        && fields.iter().all(|f| has(head.fields(), f))
 }

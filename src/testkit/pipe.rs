@@ -104,9 +104,7 @@ impl Weather {
         match source.below(5) {
             0 => Fault::Reset(soon),
             1 => Fault::Silence(soon),
-            2 => {
-                Fault::Stall(soon, soon + Duration::from_micros(source.up_to(200 * SECOND)))
-            }
+            2 => Fault::Stall(soon, soon + Duration::from_micros(source.up_to(200 * SECOND))),
             _ => {
                 let side = source.pick(&[Side::Client, Side::Server]);
                 Fault::Cut(side, source.up_to(2_000) as usize)

@@ -443,7 +443,8 @@ mod tests {
         let bare = scripts[0].clone().without_expectations();
         assert_eq!(bare.moves.len(), 9, "{bare}");
 
-        let short = Script::parse("# a\nresponse\nrequest\n# b\nrole: relay\n<< x\n# c\neof").unwrap();
+        let short =
+            Script::parse("# a\nresponse\nrequest\n# b\nrole: relay\n<< x\n# c\neof").unwrap();
         assert_eq!(short.len(), 2);
         for wrong in ["what", "< \\q", "at x", "response 20x", "request a b c", "pause"] {
             let fault = Script::parse(&format!("# t\n\n{wrong}")).unwrap_err();

@@ -2,8 +2,8 @@
 
 use super::script::ScriptError;
 use crate::time::Instant;
-use std::prelude::v1::*;
 use std::format;
+use std::prelude::v1::*;
 
 /// Requests and responses that stand in many cases.
 const NAMED: &[(&str, &str)] = &[

@@ -20,6 +20,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Calls in which nothing moves, before it is called spinning.
 const SPIN: u32 = 5_000;
+/// Calls that are left to a driver after a breach.
+const FEW: u32 = 500;
 /// Steps that a breach tells.
 const TOLD: usize = 24;
 /// Octets kept to recognise those that are shown twice.
@@ -174,6 +176,7 @@ impl Judge {
         if !self.is_quiet() && !self.allowed.contains(&rule) {
             let steps = self.steps.iter().cloned().collect();
             self.breach = Some(Breach { rule, at: now, detail: detail.into(), steps });
+            self.calls = self.calls.max(SPIN - FEW);
         }
     }
 
@@ -189,7 +192,7 @@ impl Judge {
     }
 
     /// One call more in which nothing moved, as far as is known. After a breach nothing moves: so a
-    /// driver that takes no notice that its streams have failed comes to an end all the same.
+    /// driver that takes no notice that its streams have failed ends all the same.
     fn count(&mut self, now: Instant) {
         self.calls += 1;
         if self.calls > SPIN {

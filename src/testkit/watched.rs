@@ -13,7 +13,7 @@ macro_rules! watched {
         use crate::time::Instant;
 
         #[doc = concat!("A [`", stringify!($role), "::Connection`](crate::", stringify!($role),
-                        "::Connection) that is watched: the same calls.")]
+                                                "::Connection) that is watched: the same calls.")]
         ///
         /// Made by `new`, it belongs to the stream that was made last on this thread and has no
         /// connection yet. `watched` names the watch.

@@ -1,18 +1,17 @@
 //! What the drivers of these tests can do wrong, and what the kit must call it.
 
-use keepalive::testkit::Rule;
-
 macro_rules! bugs {
     ($($name:ident $rule:ident $text:literal;)*) => {
         #[derive(Clone, Copy, Debug, PartialEq, Eq)]
         pub enum Bug { None, $(#[doc = $text] $name,)* }
 
         impl Bug {
-            pub const ALL: &'static [(Self, Rule, &'static str)] =
-                &[$((Self::$name, Rule::$rule, $text),)*];
+            pub const ALL: &'static [(Self, keepalive::testkit::Rule, &'static str)] =
+                &[$((Self::$name, keepalive::testkit::Rule::$rule, $text),)*];
         }
     };
 }
+pub(crate) use bugs;
 
 bugs! {
     ChangesUnread UnconsumedChanged "compacts its buffer wrongly: one octet is lost";
@@ -48,5 +47,6 @@ bugs! {
     ReadsIntoNothing EmptyRead "reads into a buffer that is full";
     TakesBlockForEof EofInvented "takes would-block for EOF";
     TakesBlockForLoss LossInvented "takes would-block for a failure";
+    NeverAnswers Stuck "never answers, and waits for the world to end";
     Spins Spinning "never waits";
 }

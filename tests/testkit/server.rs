@@ -141,7 +141,9 @@ impl Driver {
             if let Some(end) = self.conn.wants().end {
                 match self.end(end) {
                     Some(over) => return over,
-                    None => any |= self.bug != Bug::IgnoresEnd && self.bug != Bug::ForgetsWriteClosed,
+                    None => {
+                        any |= self.bug != Bug::IgnoresEnd && self.bug != Bug::ForgetsWriteClosed
+                    }
                 }
             }
             let due = self.conn.deadline().is_some_and(|d| d.at <= self.now());
@@ -182,6 +184,7 @@ impl Driver {
             any |= found || consumed > 0;
             if let Some(event) = &step.event
                 && let Some(how) = app.handle(now, conn, event)
+                && bug != Bug::NeverAnswers
             {
                 let mut out = [0; 1_024];
                 let n = app.answer(now, conn, how, &mut out);
@@ -299,7 +302,8 @@ impl Driver {
         }
         let room = self.cap.saturating_sub(self.rx.len()).min(self.space.len());
         // So small that it is full sometimes.
-        let room = if bug == Bug::ReadsIntoNothing { room.min(64 - self.rx.len().min(64)) } else { room };
+        let room =
+            if bug == Bug::ReadsIntoNothing { room.min(64 - self.rx.len().min(64)) } else { room };
         let read = (&self.stream).read(&mut self.space[..room]);
         match read {
             Ok(0) => {
@@ -308,7 +312,11 @@ impl Driver {
                     Bug::ForgetsEof => self.deaf = true,
                     _ => self.conn.received_eof(self.now()),
                 }
-                if bug == Bug::ForgetsReceive && !self.lingers { self.asleep() } else { Moved::Some }
+                if bug == Bug::ForgetsReceive && !self.lingers {
+                    self.asleep()
+                } else {
+                    Moved::Some
+                }
             }
             Ok(n) => {
                 let octets = &self.space[..n];
