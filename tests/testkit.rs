@@ -15,6 +15,10 @@ mod blocking;
 mod bug;
 #[path = "testkit/client.rs"]
 mod client;
+#[path = "testkit/pipe.rs"]
+mod pipe;
+#[path = "testkit/scripts.rs"]
+mod scripts;
 #[path = "testkit/server.rs"]
 mod server;
 

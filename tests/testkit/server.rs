@@ -3,7 +3,7 @@
 use crate::bug::Bug;
 use keepalive::server::{Config, Event};
 use keepalive::testkit::server::Connection;
-use keepalive::testkit::{Clock, Ready, Stream};
+use keepalive::testkit::{Clock, Net, Ready, Stream};
 use keepalive::{Content, End, Instant, Lost, NO_FIELDS, Plan};
 use std::io::{ErrorKind, Read, Write};
 use std::net::Shutdown;
@@ -77,7 +77,7 @@ impl App {
     }
 }
 
-struct Driver {
+pub struct Driver {
     clock: Clock,
     conn: Connection,
     stream: Stream,
@@ -93,26 +93,55 @@ struct Driver {
     uncounted: usize,
 }
 
+/// What it waits for.
+#[derive(Clone, Copy, Debug)]
+pub struct Wanted {
+    pub ready: Ready,
+    pub until: Option<Instant>,
+}
+
+/// Serves one connection.
 pub fn serve(stream: Stream, clock: Clock, bug: Bug) -> Over {
-    let config = Config::origin().max_head(4_096).max_trailers(4_096);
-    let conn = Connection::new(&config, clock.now());
-    stream.set_nonblocking(true).expect("an open stream");
-    let driver = Driver {
-        clock,
-        conn,
-        stream,
-        rx: Vec::new(),
-        tx: Vec::new(),
-        space: vec![0; 4_096],
-        cap: config.receive_buffer(),
-        app: App::default(),
-        bug,
-        fails: false,
-        deaf: false,
-        lingers: false,
-        uncounted: 0,
+    let conn = Connection::new(&config(), clock.now());
+    let mut driver = Driver::new(conn, stream, clock, bug);
+    loop {
+        match driver.turn() {
+            Ok(wanted) => _ = driver.stream.wait(wanted.ready, wanted.until),
+            Err(over) => return over,
+        }
+    }
+}
+
+/// Serves several connections with one thread: what a loop around epoll does.
+pub fn serve_all(net: &Net, streams: Vec<Stream>) -> Vec<Over> {
+    let clock = net.clock();
+    let accept = |stream: Stream| {
+        let conn = Connection::watched(config(), clock.now(), &stream.watch());
+        Driver::new(conn, stream, clock.clone(), Bug::None)
     };
-    driver.run()
+    let mut open: Vec<Driver> = streams.into_iter().map(accept).collect();
+    let mut over = Vec::new();
+    while !open.is_empty() {
+        let mut wanted = Vec::new();
+        open.retain_mut(|driver| match driver.turn() {
+            Ok(next) => {
+                wanted.push(next);
+                true
+            }
+            Err(how) => {
+                over.push(how);
+                false
+            }
+        });
+        let until = wanted.iter().filter_map(|w| w.until).min();
+        let all: Vec<_> = open.iter().zip(&wanted).map(|(d, w)| (&d.stream, w.ready)).collect();
+        net.wait(&all, until);
+    }
+    over
+}
+
+fn config() -> Config {
+    Config::origin().max_head(4_096).max_trailers(4_096)
 }
 
 /// What reading or writing came to.
@@ -124,11 +153,31 @@ enum Moved {
 }
 
 impl Driver {
+    fn new(conn: Connection, stream: Stream, clock: Clock, bug: Bug) -> Self {
+        stream.set_nonblocking(true).expect("an open stream");
+        Self {
+            clock,
+            conn,
+            stream,
+            rx: Vec::new(),
+            tx: Vec::new(),
+            space: vec![0; 4_096],
+            cap: config().receive_buffer(),
+            app: App::default(),
+            bug,
+            fails: false,
+            deaf: false,
+            lingers: false,
+            uncounted: 0,
+        }
+    }
+
     fn now(&self) -> Instant {
         self.clock.now()
     }
 
-    fn run(mut self) -> Over {
+    /// All that can be done now. `Ok`: then it has to wait for this.
+    pub fn turn(&mut self) -> Result<Wanted, Over> {
         loop {
             let mut any = self.receive();
             any |= self.go_on();
@@ -136,13 +185,13 @@ impl Driver {
             match self.write() {
                 Moved::Some => any = true,
                 Moved::Nothing => {}
-                Moved::Leave => return Over::Early,
+                Moved::Leave => return Err(Over::Early),
             }
             if let Some(end) = self.conn.wants().end {
                 match self.end(end) {
-                    Some(over) => return over,
+                    Some(over) => return Err(over),
                     None => {
-                        any |= self.bug != Bug::IgnoresEnd && self.bug != Bug::ForgetsWriteClosed
+                        any |= self.bug != Bug::IgnoresEnd && self.bug != Bug::ForgetsWriteClosed;
                     }
                 }
             }
@@ -154,17 +203,17 @@ impl Driver {
             match self.read() {
                 Moved::Some => any = true,
                 Moved::Nothing => {}
-                Moved::Leave => return Over::Early,
+                Moved::Leave => return Err(Over::Early),
             }
             let hasty = self.app.requests > 0 && self.tx.is_empty() && self.app.left == 0;
             if self.bug == Bug::HangsUp && hasty {
-                return Over::Early;
+                return Err(Over::Early);
             }
             if self.bug == Bug::HalfCloses && self.app.requests > 0 {
                 let _ = self.stream.shutdown(Shutdown::Write);
             }
             if !any && self.bug != Bug::Spins {
-                self.wait();
+                return Ok(self.wanted());
             }
         }
     }
@@ -347,7 +396,8 @@ impl Driver {
     }
 
     fn asleep(&mut self) -> Moved {
-        self.wait();
+        let wanted = self.wanted();
+        self.stream.wait(wanted.ready, wanted.until);
         Moved::Some
     }
 
@@ -372,7 +422,7 @@ impl Driver {
         Some(Over::Done(end))
     }
 
-    fn wait(&mut self) {
+    fn wanted(&self) -> Wanted {
         let wants = self.conn.wants();
         let bug = self.bug;
         let quiet = bug == Bug::WaitsForTime && self.app.requests > 0 && !self.lingers;
@@ -384,6 +434,6 @@ impl Driver {
             Bug::IgnoresDeadline => Some(self.now() + Duration::from_secs(300)),
             _ => self.conn.deadline().map(|d| d.at),
         };
-        self.stream.wait(Ready { read, write }, until);
+        Wanted { ready: Ready { read, write }, until }
     }
 }
