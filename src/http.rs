@@ -1,5 +1,4 @@
-//! Heads as the types of the [`http`](::http) crate, and those as what the machine takes: feature
-//! `http`.
+//! Heads as the types of the [`http`] crate, and those as what the machine takes: feature `http`.
 //!
 //! Inwards, [`Request<()>`](::http::Request) and [`Response<()>`](::http::Response) are made from heads
 //! by `try_from`, and a `HeaderMap` from trailers by [`fields`]. What that crate cannot hold is an
@@ -41,6 +40,7 @@ use crate::head::fields::Line;
 use crate::head::request::RequestHead;
 use crate::head::response::ResponseHead;
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, request};
+use alloc::borrow::Cow;
 use alloc::format;
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -190,18 +190,24 @@ impl From<StatusCode> for Status<'_> {
 /// use http::{Method, Uri};
 /// use keepalive::http::target;
 /// let uri = Uri::from_static("http://a:8080?x");
-/// assert_eq!(target(&Method::GET, &uri)?, "/?x");
-/// assert_eq!(target(&Method::CONNECT, &uri)?, "a:8080");
+/// assert_eq!(&*target(&Method::GET, &uri)?, b"/?x");
+/// assert_eq!(&*target(&Method::CONNECT, &uri)?, b"a:8080");
 /// # Ok::<(), keepalive::http::Unfit>(())
 /// ```
 ///
 /// # Errors
 /// [`Unfit::Target`] for CONNECT to nowhere.
-pub fn target<'u>(method: &Method, uri: &'u Uri) -> Result<&'u str, Unfit> {
+pub fn target<'u>(method: &Method, uri: &'u Uri) -> Result<Cow<'u, [u8]>, Unfit> {
     if method == Method::CONNECT {
-        return host(uri).ok_or(Unfit::Target);
+        return host(uri).map(|h| Cow::Borrowed(h.as_bytes())).ok_or(Unfit::Target);
     }
-    Ok(uri.path_and_query().map_or("/", |p| p.as_str()))
+    let path = uri.path_and_query().map_or("/", |p| p.as_str());
+    Ok(if path.starts_with('?') {
+        // That crate keeps an empty path empty (RFC 9112 §3.2.1).
+        Cow::Owned(format!("/{path}").into_bytes())
+    } else {
+        Cow::Borrowed(path.as_bytes())
+    })
 }
 
 /// The target of a request that is sent to a proxy: the whole URI, without user information, which
@@ -212,7 +218,8 @@ pub fn target<'u>(method: &Method, uri: &'u Uri) -> Result<&'u str, Unfit> {
 pub fn absolute(uri: &Uri) -> Result<String, Unfit> {
     let scheme = uri.scheme_str().ok_or(Unfit::Target)?;
     let host = host(uri).ok_or(Unfit::Target)?;
-    Ok(format!("{scheme}://{host}{}", target(&Method::GET, uri)?))
+    let query = uri.query().map(|q| format!("?{q}")).unwrap_or_default();
+    Ok(format!("{scheme}://{host}{}{query}", uri.path()))
 }
 
 /// Host and port of an URI, without user information: what Host says (RFC 9110 §7.2).

@@ -32,12 +32,17 @@ fn same_request(head: &RequestHead<'_>) {
     let request = Request::try_from(*head).unwrap();
     assert_eq!(request.method().as_str(), head.method());
     assert_eq!(request.version() == ::http::Version::HTTP_10, head.version() == Version::HTTP_10);
-    let (uri, there) = (request.uri(), std::str::from_utf8(head.target()).unwrap());
-    match uri.scheme() {
+    let uri = request.uri();
+    let there = match uri.scheme() {
         // An empty path is written out.
-        Some(_) => assert_eq!(uri.path_and_query().unwrap(), there.parse::<Uri>().unwrap().path()),
-        None => assert_eq!(target(request.method(), uri), Ok(there)),
-    }
+        Some(_) => head.target().strip_suffix(b"/").unwrap_or(head.target()).to_vec(),
+        None => head.target().to_vec(),
+    };
+    let back = match uri.scheme() {
+        Some(_) => uri.to_string().trim_end_matches('/').as_bytes().to_vec(),
+        None => target(request.method(), uri).unwrap().into_owned(),
+    };
+    assert_eq!(back, there);
     let lines = request.headers().iter().map(Line::from);
     assert_eq!(by_name(lines), by_name(head.fields()));
 }
@@ -72,7 +77,7 @@ fn trim(v: &[u8]) -> &[u8] {
 fn uri() -> impl Strategy<Value = Uri> {
     (
         "(http://(u@)?[a-z]{1,9}(:[0-9]{1,4})?)",
-        "(/[!-~&&[^#?%\"<>`{}|\\\\^]]{0,9}){1,3}",
+        "(/[!-~&&[^#?%\"<>`{}|\\\\^]]{0,9}){0,3}",
         "(\\?[a-z=&]{0,9})?",
     )
         .prop_filter_map("a URI", |(origin, path, query)| {
@@ -81,7 +86,7 @@ fn uri() -> impl Strategy<Value = Uri> {
 }
 
 proptest! {
-    #![proptest_config(cases(2_000))]
+    #![proptest_config(cases(600))]
 
     #[test]
     fn a_request_that_is_read_is_the_same_request(request in strategy::request()) {
@@ -131,7 +136,7 @@ proptest! {
 
         let back = Request::try_from(RequestHead::parse(&out[..n.written]).unwrap()).unwrap();
         prop_assert_eq!(back.method(), &parts.method);
-        prop_assert_eq!(back.uri().path_and_query(), parts.uri.path_and_query());
+        prop_assert_eq!((back.uri().path(), back.uri().query()), (parts.uri.path(), parts.uri.query()));
         prop_assert_eq!(&back.headers()["host"], host(&parts.uri).unwrap());
         let mut came = back.headers().clone();
         for added in ["host", "connection", "content-length"] {
@@ -144,7 +149,8 @@ proptest! {
         let whole = absolute(&parts.uri).unwrap();
         prop_assert!(!whole.contains('@') || parts.uri.path().contains('@'));
         let whole: Uri = whole.parse().unwrap();
-        prop_assert_eq!(whole.path_and_query(), parts.uri.path_and_query());
+        prop_assert_eq!((whole.path(), whole.query()), (parts.uri.path(), parts.uri.query()));
+        prop_assert_eq!(host(&whole), host(&parts.uri));
     }
 
     #[test]

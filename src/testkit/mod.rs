@@ -75,23 +75,27 @@
 //!
 //! | Line | Meaning |
 //! |---|---|
-//! | `role: server`, `role: client` | which machine is tested: the peer plays the other one. Default `server` |
-//! | `lenient: yes` | what is waited for in vain ends the script, and is no failure |
+//! | `role: server`, `role: client` | which machine is tested, `server` if nothing is said |
+//! | `lenient: yes` | what is waited for in vain only ends the script |
 //! | `< octets` | the peer sends; lines that follow each other are one piece |
 //! | `content octets` | the same, unless the request that was waited for last was HEAD |
 //! | `> octets` | it waits for exactly these |
-//! | `response 200 to HEAD [Name: value]` | it waits for a whole final response; `*` for any status; `to GET` may be left out |
-//! | `request GET /x [Name: value]`, `head GET /x` | it waits for a whole request, for its head; `*` for any |
-//! | `at 75s`, `pause 1.5s`, `pause 20ms` | it waits for a moment since the beginning, or for so long |
+//! | `response 200 to HEAD [Name: value]` | it waits for a whole final response; `*` is any |
+//! | `request GET /x [Name: value]` | it waits for a whole request |
+//! | `head GET /x [Name: value]` | it waits for its head, to answer early |
+//! | `at 75s`, `pause 1.5s`, `pause 20ms` | until a moment since the beginning; for so long |
 //! | `eof`, `close`, `reset` | it sends no more; closes; resets |
 //! | `closed` | it waits until the driver sends no more |
 //! | `hold`, `release` | it reads nothing; it reads again |
 //!
-//! Octets are written with `\r \n \t \\ \" \] \{ \xNN`. `{repeat N text}` is the text N times; `{G}` is a GET of
-//! 1.1 with Host, `{G0}` and `{K0}` are GETs of 1.0, the second with keep-alive, `{P n}` is the head of a
-//! POST with a length, `{R n}` and `{RC n}` are heads of a 200, the second with close; `{100}`, `{400}`, `{408}`,
-//! `{501}` are what the machine itself answers. Behind the last line the peer reads on, and closes when the
-//! driver has. The case files of the crate's tests are read as scripts too: what the peer does in them.
+//! What stands in brackets may be left out, and so may `to GET`. Octets are written with
+//! `\r \n \t \\ \" \] \{ \xNN`. `{repeat N text}` is the text N times. Octets that come often have names:
+//! `{G}` is a GET of 1.1 with Host, `{G0}` and `{K0}` are GETs of 1.0, the second with keep-alive,
+//! `{P n}` is the head of a POST with a length, `{R n}` and `{RC n}` are heads of a 200, the second with
+//! close; `{100}`, `{400}`, `{408}`, `{501}` are what the machine itself answers.
+//!
+//! Behind the last line the peer reads on, and closes when the driver has. The case files of the
+//! crate's own tests are read as scripts too: what the peer does in them.
 //!
 //! # Features
 //!
@@ -115,7 +119,8 @@ mod trial;
 mod watch;
 mod watched;
 
-/// The buffered layer over connections that are watched: the very same code, compiled once more.
+// The buffered layer over connections that are watched: the very same code, compiled once more.
+#[allow(clippy::duplicate_mod, reason = "so that it cannot differ")]
 #[path = "../buffered.rs"]
 pub mod buffered;
 

@@ -252,6 +252,7 @@ impl Net {
 
     /// Waits for any of these streams, or for that moment: `poll(2)`. Returns what is ready of
     /// each; nothing, when the moment has come.
+    #[allow(clippy::must_use_candidate, reason = "time passes")]
     pub fn wait(&self, wanted: &[(&Stream, Ready)], until: Option<Instant>) -> Vec<Ready> {
         let ids: Vec<_> = wanted.iter().map(|(stream, ready)| (stream.id, *ready)).collect();
         let mut world = self.world();
@@ -403,6 +404,7 @@ impl Stream {
     }
 
     /// Waits for what is wanted, or for that moment: see [`Net::wait`].
+    #[allow(clippy::must_use_candidate, reason = "time passes")]
     pub fn wait(&self, wanted: Ready, until: Option<Instant>) -> Ready {
         let ready = self.net.wait(&[(self, wanted)], until);
         ready.first().copied().unwrap_or(wanted)

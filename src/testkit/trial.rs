@@ -9,7 +9,7 @@ use super::script::Script;
 use core::fmt;
 use core::time::Duration;
 use std::future::Future;
-use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::panic::{AssertUnwindSafe, catch_unwind, panic_any};
 use std::prelude::v1::*;
 
 /// A driver's test on one stream: peer and weather are drawn from the seed, unless they are given.
@@ -114,6 +114,12 @@ impl Trial {
                 (None, Some(text.unwrap_or_default()))
             }
         };
+        let (result, panic) = match result {
+            None if panic.is_none() => {
+                (None, Some("it waits for what will never happen".to_owned()))
+            }
+            _ => (result, panic),
+        };
         let breach = watch.breach();
         let unmet = if breach.is_none() { net.unmet().pop() } else { None };
         let Self { seed, script, weather, .. } = self;
@@ -134,7 +140,7 @@ pub struct Report<T> {
     pub breach: Option<Breach>,
     /// What the peer waited for in vain.
     pub unmet: Option<String>,
-    /// What the driver said when it panicked.
+    /// What the driver said when it panicked, or why it never ended.
     pub panic: Option<String>,
     /// What the driver returned.
     pub result: Option<T>,
@@ -159,11 +165,12 @@ impl<T> Report<T> {
     /// If there is something to be said against it: the text has the seed, the rule by name, what the
     /// driver did last, and the script of the peer.
     #[track_caller]
+    #[allow(clippy::panic, reason = "panicking is what it is for")]
     pub fn check(self) -> T {
-        assert!(self.is_fine() && self.result.is_some(), "{self}");
-        #[allow(clippy::unwrap_used, reason = "it was just looked at")]
-        {
-            self.result.unwrap()
+        let text = if self.is_fine() { String::new() } else { self.to_string() };
+        match self.result {
+            Some(result) if text.is_empty() => result,
+            _ => panic_any(text),
         }
     }
 }
@@ -178,7 +185,7 @@ impl<T> fmt::Display for Report<T> {
             writeln!(f, "the peer waited in vain: {unmet}")?;
         }
         if let Some(panic) = &self.panic {
-            writeln!(f, "the driver panicked: {panic}")?;
+            writeln!(f, "the driver did not end: {panic}")?;
         }
         if self.is_fine() {
             writeln!(f, "nothing is to be said against the driver")?;
