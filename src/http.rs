@@ -213,6 +213,13 @@ pub fn target<'u>(method: &Method, uri: &'u Uri) -> Result<Cow<'u, [u8]>, Unfit>
 /// The target of a request that is sent to a proxy: the whole URI, without user information, which
 /// has no place there (RFC 9110 §4.2.4).
 ///
+/// ```
+/// use http::Uri;
+/// let uri = Uri::from_static("http://user@a:8080/x?y");
+/// assert_eq!(keepalive::http::absolute(&uri)?, "http://a:8080/x?y");
+/// # Ok::<(), keepalive::http::Unfit>(())
+/// ```
+///
 /// # Errors
 /// [`Unfit::Target`] where the URI has no scheme or no authority.
 pub fn absolute(uri: &Uri) -> Result<String, Unfit> {
@@ -223,6 +230,12 @@ pub fn absolute(uri: &Uri) -> Result<String, Unfit> {
 }
 
 /// Host and port of an URI, without user information: what Host says (RFC 9110 §7.2).
+///
+/// ```
+/// use http::Uri;
+/// assert_eq!(keepalive::http::host(&Uri::from_static("http://user@a:8080/")), Some("a:8080"));
+/// assert_eq!(keepalive::http::host(&Uri::from_static("/x")), None);
+/// ```
 #[must_use]
 pub fn host(uri: &Uri) -> Option<&str> {
     let authority = uri.authority()?.as_str();
@@ -230,6 +243,15 @@ pub fn host(uri: &Uri) -> Option<&str> {
 }
 
 /// The field lines of a request, Host first: of the map, or else of the URI.
+///
+/// ```
+/// use keepalive::{Line, http::request_lines};
+/// let request = http::Request::get("http://a/x").header("accept", "*/*").body(())?;
+/// let (parts, ()) = request.into_parts();
+/// let lines: Vec<Line> = request_lines(&parts).collect();
+/// assert_eq!(lines, [Line::from(("Host", "a")), Line::from(("accept", "*/*"))]);
+/// # Ok::<(), http::Error>(())
+/// ```
 pub fn request_lines(parts: &request::Parts) -> impl Iterator<Item = Line<'_>> {
     const HOST: HeaderName = ::http::header::HOST;
     let given = parts.headers.contains_key(HOST);

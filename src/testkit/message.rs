@@ -24,6 +24,13 @@ pub enum Framing {
 }
 
 /// The content of a message, and how it goes out.
+///
+/// ```
+/// use keepalive::testkit::{Body, Framing};
+/// let (framing, content) = (Framing::Chunked, b"hello".to_vec());
+/// let body = Body { framing, content, chunks: vec![3], trailers: vec![] };
+/// assert_eq!(body.octets(), b"3\r\nhel\r\n2\r\nlo\r\n0\r\n\r\n");
+/// ```
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Body {
     /// How its end is shown.

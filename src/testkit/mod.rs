@@ -104,6 +104,7 @@
 
 mod chance;
 mod clock;
+mod judge;
 mod message;
 mod net;
 mod peer;
@@ -114,6 +115,7 @@ mod script;
 #[cfg(feature = "proptest")]
 #[cfg_attr(docsrs, doc(cfg(feature = "proptest")))]
 pub mod strategy;
+mod stream;
 mod text;
 mod trial;
 mod watch;
@@ -126,12 +128,14 @@ pub mod buffered;
 
 pub use chance::{Rng, Source, seeds};
 pub use clock::Clock;
+pub use judge::Rest;
 pub use message::{Body, Flaw, Framing, Lines, Request, Response};
-pub use net::{Net, Ready, Stream};
+pub use net::{Net, Ready};
 pub use pipe::{Fault, Got, Pipe, Put, Side, Weather};
 pub use rule::{Breach, Rule};
 pub use script::{Move, Script, ScriptError};
+pub use stream::Stream;
 pub use text::{Token, escape, moment, show_moment, tokens, unescape};
 pub use trial::{Report, Trial};
-pub use watch::{Rest, Watch};
+pub use watch::Watch;
 pub use watched::{client, server};

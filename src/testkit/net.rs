@@ -5,19 +5,18 @@
 
 use super::chance::{Rng, Source};
 use super::clock::Clock;
+use super::judge::Rest;
 use super::peer::Peer;
-use super::pipe::{Got, Pipe, Put, Side, Weather};
+use super::pipe::{Pipe, Side, Weather};
 use super::rule::Breach;
 use super::script::Script;
-use super::watch::{Rest, Watch};
-use crate::action::{Io, Lost};
+use super::stream::Stream;
+use super::watch::Watch;
 use crate::time::Instant;
 use core::task::{Context, Poll, Waker};
 use core::time::Duration;
 use std::format;
 use std::future::Future;
-use std::io::{self, ErrorKind};
-use std::net::Shutdown;
 use std::prelude::v1::*;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -45,28 +44,28 @@ impl Ready {
 }
 
 #[derive(Debug)]
-struct Line {
-    pipe: Pipe,
+pub(super) struct Line {
+    pub(super) pipe: Pipe,
     /// The driver's side.
-    side: Side,
+    pub(super) side: Side,
     peer: Peer,
-    watch: Watch,
+    pub(super) watch: Watch,
     rng: Rng,
     cut: usize,
     interrupts: u64,
     faulty: bool,
-    nonblocking: bool,
-    read_timeout: Option<Duration>,
-    write_timeout: Option<Duration>,
+    pub(super) nonblocking: bool,
+    pub(super) read_timeout: Option<Duration>,
+    pub(super) write_timeout: Option<Duration>,
     /// What futures wait for.
-    polled: Ready,
-    closed: bool,
+    pub(super) polled: Ready,
+    pub(super) closed: bool,
     script: Script,
 }
 
 impl Line {
     /// After a breach the plug is pulled, so that a driver with a bug comes to an end.
-    fn is_pulled(&self) -> bool {
+    pub(super) fn is_pulled(&self) -> bool {
         self.watch.broken().is_some()
     }
 
@@ -79,7 +78,7 @@ impl Line {
     }
 
     /// Lets everything happen that happens now.
-    fn settle(&mut self, now: Instant) {
+    pub(super) fn settle(&mut self, now: Instant) {
         while self.pipe.arrive(now) | self.peer.turn(now, &mut self.pipe) {}
     }
 
@@ -87,11 +86,11 @@ impl Line {
         [self.pipe.next_event(), self.peer.next_event()].into_iter().flatten().min()
     }
 
-    fn interrupted(&mut self) -> bool {
+    pub(super) fn interrupted(&mut self) -> bool {
         self.interrupts > 0 && self.rng.chance(self.interrupts)
     }
 
-    fn most(&mut self) -> usize {
+    pub(super) fn most(&mut self) -> usize {
         match self.cut {
             usize::MAX => usize::MAX,
             cut => self.rng.range(1, cut as u64) as usize,
@@ -100,7 +99,7 @@ impl Line {
 }
 
 #[derive(Debug)]
-struct World {
+pub(super) struct World {
     clock: Clock,
     lines: Vec<Line>,
     born: Instant,
@@ -109,7 +108,7 @@ struct World {
 }
 
 impl World {
-    fn line(&mut self, id: usize) -> Option<&mut Line> {
+    pub(super) fn line(&mut self, id: usize) -> Option<&mut Line> {
         self.lines.get_mut(id).filter(|line| !line.closed)
     }
 
@@ -134,7 +133,7 @@ impl World {
     }
 
     /// The driver sleeps; the watches of these lines are told. `false`: it would never wake.
-    fn sleep(&mut self, wanted: &[(usize, Ready)], until: Option<Instant>) -> bool {
+    pub(super) fn sleep(&mut self, wanted: &[(usize, Ready)], until: Option<Instant>) -> bool {
         let now = self.clock.now();
         self.lines.iter_mut().for_each(|line| line.settle(now));
         let already = wanted
@@ -198,7 +197,7 @@ impl Net {
         Self(Arc::new(Mutex::new(world)))
     }
 
-    fn world(&self) -> MutexGuard<'_, World> {
+    pub(super) fn world(&self) -> MutexGuard<'_, World> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -272,6 +271,20 @@ impl Net {
     /// [`Stream::poll_write`]) and for moments ([`Net::sleep`]), and for nothing else.
     ///
     /// Returns `None` if it waits for what will never happen.
+    ///
+    /// ```
+    /// use keepalive::testkit::Net;
+    /// use std::time::Duration;
+    /// let net = Net::new();
+    /// let clock = net.clock();
+    /// let later = clock.now() + Duration::from_secs(3600);
+    /// let woken = net.block_on(async {
+    ///     net.sleep(Some(later)).await;
+    ///     clock.now()
+    /// });
+    /// assert_eq!(woken, Some(later));
+    /// assert_eq!(net.block_on(net.sleep(None)), None);
+    /// ```
     pub fn block_on<T>(&self, future: impl Future<Output = T>) -> Option<T> {
         let mut future = std::pin::pin!(future);
         let mut context = Context::from_waker(Waker::noop());
@@ -338,276 +351,5 @@ impl Net {
 impl Default for Net {
     fn default() -> Self {
         Self::new()
-    }
-}
-
-/// The driver's end of a connection: a `TcpStream` in virtual time, as far as a driver needs one.
-///
-/// It blocks unless told otherwise, with time-outs as `std` has them; dropping it closes it. For
-/// drivers that poll there is [`wait`](Self::wait), for futures [`poll_read`](Self::poll_read).
-#[derive(Debug)]
-pub struct Stream {
-    net: Net,
-    id: usize,
-    watch: Watch,
-}
-
-fn gone() -> io::Error {
-    ErrorKind::ConnectionReset.into()
-}
-
-impl Stream {
-    /// The watch over this stream and its connection.
-    #[must_use]
-    pub fn watch(&self) -> Watch {
-        self.watch.clone()
-    }
-
-    /// The net that it belongs to.
-    #[must_use]
-    pub fn net(&self) -> Net {
-        self.net.clone()
-    }
-
-    fn with<T>(&self, f: impl FnOnce(&mut Line) -> T) -> io::Result<T> {
-        self.net.world().line(self.id).map(f).ok_or_else(gone)
-    }
-
-    /// Whether a read or write that would block says so instead.
-    ///
-    /// # Errors
-    /// None while the stream is open.
-    pub fn set_nonblocking(&self, on: bool) -> io::Result<()> {
-        self.with(|line| line.nonblocking = on)
-    }
-
-    /// How long a read blocks.
-    ///
-    /// # Errors
-    /// Zero, as `std` has it.
-    pub fn set_read_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        if timeout == Some(Duration::ZERO) {
-            return Err(ErrorKind::InvalidInput.into());
-        }
-        self.with(|line| line.read_timeout = timeout)
-    }
-
-    /// How long a write blocks.
-    ///
-    /// # Errors
-    /// Zero, as `std` has it.
-    pub fn set_write_timeout(&self, timeout: Option<Duration>) -> io::Result<()> {
-        if timeout == Some(Duration::ZERO) {
-            return Err(ErrorKind::InvalidInput.into());
-        }
-        self.with(|line| line.write_timeout = timeout)
-    }
-
-    /// Waits for what is wanted, or for that moment: see [`Net::wait`].
-    #[allow(clippy::must_use_candidate, reason = "time passes")]
-    pub fn wait(&self, wanted: Ready, until: Option<Instant>) -> Ready {
-        let ready = self.net.wait(&[(self, wanted)], until);
-        ready.first().copied().unwrap_or(wanted)
-    }
-
-    /// Closes one side. Of the reading side nothing is closed.
-    ///
-    /// # Errors
-    /// If the connection is gone.
-    pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
-        let now = self.net.clock().now();
-        if how != Shutdown::Read {
-            self.watch.shutdown(now);
-            self.with(|line| line.pipe.shutdown(now, line.side))?;
-        }
-        Ok(())
-    }
-
-    /// Closes with a reset: for `End::Abort`.
-    pub fn abort(self) {
-        let now = self.net.clock().now();
-        self.watch.close(now);
-        let _ = self.with(|line| {
-            line.pipe.abort(now, line.side);
-            line.closed = true;
-        });
-    }
-
-    fn try_read(&self, now: Instant, space: &mut [u8]) -> io::Result<usize> {
-        let mut got = Vec::new();
-        let result = self.with(|line| {
-            line.settle(now);
-            if line.is_pulled() {
-                return Err(gone());
-            }
-            if line.interrupted() {
-                return Err(ErrorKind::Interrupted.into());
-            }
-            let most = line.most().min(space.len());
-            match line.pipe.read(line.side, most, &mut got) {
-                _ if space.is_empty() => Ok(0),
-                Got::Octets => Ok(got.len()),
-                Got::Eof => Ok(0),
-                Got::Nothing => Err(ErrorKind::WouldBlock.into()),
-                Got::Reset => Err(gone()),
-            }
-        })?;
-        if let Some(space) = space.get_mut(..got.len()) {
-            space.copy_from_slice(&got);
-        }
-        result
-    }
-
-    fn try_write(&self, now: Instant, octets: &[u8]) -> io::Result<usize> {
-        self.with(|line| {
-            line.settle(now);
-            if line.is_pulled() {
-                return Err(gone());
-            }
-            if octets.is_empty() {
-                return Ok(0);
-            }
-            if line.interrupted() {
-                return Err(ErrorKind::Interrupted.into());
-            }
-            let most = line.most().min(octets.len());
-            match line.pipe.write(now, line.side, octets.get(..most).unwrap_or(octets)) {
-                Put::Octets(n) => Ok(n),
-                Put::Full => Err(ErrorKind::WouldBlock.into()),
-                Put::Broken => Err(ErrorKind::BrokenPipe.into()),
-            }
-        })?
-    }
-
-    /// Tries, and where it blocks, sleeps and tries once more.
-    fn block(
-        &self,
-        wanted: Ready,
-        mut tries: impl FnMut(Instant) -> io::Result<usize>,
-    ) -> io::Result<usize> {
-        let clock = self.net.clock();
-        let first = tries(clock.now());
-        let would = first.as_ref().is_err_and(|e| e.kind() == ErrorKind::WouldBlock);
-        let blocks = self.with(|line| !line.nonblocking)?;
-        if !would || !blocks {
-            return first;
-        }
-        let timeout = self.with(|line| match wanted.read {
-            true => line.read_timeout,
-            false => line.write_timeout,
-        })?;
-        let until = timeout.map(|t| clock.now() + t);
-        if !self.net.world().sleep(&[(self.id, wanted)], until) {
-            return Err(gone());
-        }
-        tries(clock.now())
-    }
-
-    fn read_into(&self, space: &mut [u8]) -> io::Result<usize> {
-        self.block(Ready::READ, |now| {
-            let read = self.try_read(now, space);
-            let told = match &read {
-                Ok(n) => Io::Done(*n),
-                Err(e) if is_nothing(e) => Io::Nothing,
-                Err(_) => Io::Lost(Lost::Reset),
-            };
-            let octets = read.as_ref().ok().and_then(|n| space.get(..*n)).unwrap_or_default();
-            self.watch.read(now, space.len(), told, octets);
-            read
-        })
-    }
-
-    fn write_from(&self, octets: &[u8]) -> io::Result<usize> {
-        self.block(Ready::WRITE, |now| {
-            let write = self.try_write(now, octets);
-            let told = match &write {
-                Ok(n) => Io::Done(*n),
-                Err(e) if is_nothing(e) => Io::Nothing,
-                Err(_) => Io::Lost(Lost::Write),
-            };
-            self.watch.write(now, octets, told);
-            write
-        })
-    }
-
-    /// Reads in a future that [`Net::block_on`] runs: `AsyncRead` of any runtime is made of it.
-    pub fn poll_read(&self, _: &mut Context<'_>, space: &mut [u8]) -> Poll<io::Result<usize>> {
-        self.poll(Ready::READ, || self.read_into(space))
-    }
-
-    /// Writes in a future that [`Net::block_on`] runs: `AsyncWrite` of any runtime is made of it.
-    pub fn poll_write(&self, _: &mut Context<'_>, octets: &[u8]) -> Poll<io::Result<usize>> {
-        self.poll(Ready::WRITE, || self.write_from(octets))
-    }
-
-    fn poll(
-        &self,
-        wanted: Ready,
-        tries: impl FnOnce() -> io::Result<usize>,
-    ) -> Poll<io::Result<usize>> {
-        let nonblocking = self.with(|line| std::mem::replace(&mut line.nonblocking, true));
-        let result = tries();
-        let _ = self.with(|line| line.nonblocking = nonblocking.unwrap_or(true));
-        match result {
-            Err(e) if e.kind() == ErrorKind::WouldBlock => {
-                let _ = self.with(|line| {
-                    line.polled.read |= wanted.read;
-                    line.polled.write |= wanted.write;
-                });
-                Poll::Pending
-            }
-            done => Poll::Ready(done),
-        }
-    }
-}
-
-fn is_nothing(e: &io::Error) -> bool {
-    matches!(e.kind(), ErrorKind::WouldBlock | ErrorKind::TimedOut | ErrorKind::Interrupted)
-}
-
-impl io::Read for Stream {
-    fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
-        self.read_into(space)
-    }
-}
-
-impl io::Read for &Stream {
-    fn read(&mut self, space: &mut [u8]) -> io::Result<usize> {
-        self.read_into(space)
-    }
-}
-
-impl io::Write for Stream {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.write_from(octets)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl io::Write for &Stream {
-    fn write(&mut self, octets: &[u8]) -> io::Result<usize> {
-        self.write_from(octets)
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-impl Drop for Stream {
-    fn drop(&mut self) {
-        let now = self.net.clock().now();
-        self.watch.withdraw();
-        if self.with(|_| ()).is_err() {
-            return;
-        }
-        self.watch.close(now);
-        let _ = self.with(|line| {
-            line.pipe.close(now, line.side);
-            line.closed = true;
-        });
     }
 }

@@ -9,6 +9,14 @@ use std::prelude::v1::*;
 macro_rules! rules {
     ($($name:ident $text:literal $contract:literal;)*) => {
         /// A sentence of the contract between machine and driver that a driver can break.
+        ///
+        /// ```
+        /// use keepalive::testkit::Rule;
+        /// let rule = Rule::EmptyRead;
+        /// assert_eq!(rule.to_string(), "EmptyRead");
+        /// assert_eq!(rule.text(), "a read into an empty slice");
+        /// assert_eq!(rule.contract(), "Never read into an empty slice: it looks like EOF.");
+        /// ```
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
         #[non_exhaustive]
         pub enum Rule { $(#[doc = concat!($text, ". ", $contract)] $name,)* }

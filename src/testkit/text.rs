@@ -129,6 +129,15 @@ pub fn escape(octets: &[u8]) -> String {
 
 /// Splits a line into its pieces.
 ///
+/// ```
+/// use keepalive::testkit::{Token, tokens};
+/// let line = tokens(r#"reply 200 "hi\n" [X-A: b c]"#)?;
+/// assert_eq!(line[1], Token::Word("200".into()));
+/// assert_eq!(line[2], Token::Text(b"hi\n".into()));
+/// assert_eq!(line[3], Token::Field("X-A".into(), b"b c".into()));
+/// # Ok::<(), keepalive::testkit::ScriptError>(())
+/// ```
+///
 /// # Errors
 /// What is wrong with the text.
 pub fn tokens(text: &str) -> Result<Vec<Token>, ScriptError> {
@@ -196,6 +205,11 @@ pub fn moment(text: &str) -> Result<Instant, ScriptError> {
 }
 
 /// As [`moment`] reads it.
+///
+/// ```
+/// use keepalive::{Instant, testkit::show_moment};
+/// assert_eq!(show_moment(Instant::from_millis(1_500)), "1.5s");
+/// ```
 #[must_use]
 pub fn show_moment(at: Instant) -> String {
     let us = at.as_micros();

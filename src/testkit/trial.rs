@@ -2,10 +2,11 @@
 
 use super::chance::Source;
 use super::clock::Clock;
-use super::net::{Net, Stream};
+use super::net::Net;
 use super::pipe::Weather;
 use super::rule::{Breach, Rule};
 use super::script::Script;
+use super::stream::Stream;
 use core::fmt;
 use core::time::Duration;
 use std::future::Future;
@@ -127,7 +128,14 @@ impl Trial {
     }
 }
 
-/// What came of a [`Trial`].
+/// What came of a [`Trial`]. Its text has everything that is needed to try again.
+///
+/// ```
+/// use keepalive::testkit::{Report, Trial};
+/// let report: Report<&str> = Trial::of_server(7).run(|_, _| "no connection, no contract");
+/// assert!(report.is_fine() && report.to_string().starts_with("SEED=7\n"));
+/// assert_eq!(report.check(), "no connection, no contract");
+/// ```
 #[derive(Clone, Debug)]
 pub struct Report<T> {
     /// The seed.

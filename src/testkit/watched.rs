@@ -9,7 +9,8 @@ macro_rules! watched {
         use crate::error::SendError;
         use crate::head::fields::Line;
         use crate::persistence::Persistence;
-        use crate::testkit::watch::{Machine, Watch};
+        use crate::testkit::judge::Machine;
+        use crate::testkit::watch::Watch;
         use crate::time::Instant;
 
         #[doc = concat!("A [`", stringify!($role), "::Connection`](crate::", stringify!($role),
@@ -17,6 +18,17 @@ macro_rules! watched {
         ///
         /// Made by `new`, it belongs to the stream that was made last on this thread and has no
         /// connection yet. `watched` names the watch.
+        ///
+        /// ```
+        #[doc = concat!("use keepalive::testkit::", stringify!($role), "::{Config, Connection};")]
+        /// use keepalive::testkit::{Net, Script, Side, Weather};
+        /// let net = Net::new();
+        /// let peer = Script::new("a peer that does nothing", Side::Server);
+        /// let stream = net.stream(peer, Weather::calm(), 1);
+        /// let conn = Connection::new(&Config::default(), net.clock().now());
+        /// assert_eq!(conn.watch().broken(), stream.watch().broken());
+        /// conn.check_invariants();
+        /// ```
         #[derive(Clone, Debug)]
         pub struct Connection {
             inner: crate::$role::Connection,
