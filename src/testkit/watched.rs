@@ -249,6 +249,7 @@ pub mod server {
     pub use crate::server::{Config, Event, KeepAliveField};
 
     use crate::encode::Status;
+    use crate::prepared::Field;
 
     watched! { Server, server }
 
@@ -281,7 +282,7 @@ pub mod server {
             &mut self,
             now: Instant,
             status: u16,
-            fields: impl IntoIterator<Item = impl Into<Line<'f>>>,
+            fields: impl IntoIterator<Item = impl Into<Field<'f>>>,
             out: &mut [u8],
         ) -> Result<usize, SendError> {
             let done = self.inner.inform(now, status, fields, out);
@@ -296,7 +297,7 @@ pub mod server {
             &mut self,
             now: Instant,
             status: impl Into<Status<'s>>,
-            fields: impl IntoIterator<Item = impl Into<Line<'f>>>,
+            fields: impl IntoIterator<Item = impl Into<Field<'f>>>,
             content: &[u8],
             out: &mut [u8],
         ) -> Result<usize, SendError> {
@@ -312,7 +313,7 @@ pub mod server {
             &mut self,
             now: Instant,
             status: impl Into<Status<'s>>,
-            fields: impl IntoIterator<Item = impl Into<Line<'f>>>,
+            fields: impl IntoIterator<Item = impl Into<Field<'f>>>,
             content: Content,
             out: &mut [u8],
         ) -> Result<Started, SendError> {
@@ -336,7 +337,7 @@ pub mod server {
         pub fn emit_with<'f>(
             &mut self,
             now: Instant,
-            fields: impl IntoIterator<Item = impl Into<Line<'f>>>,
+            fields: impl IntoIterator<Item = impl Into<Field<'f>>>,
             out: &mut [u8],
         ) -> Result<usize, SendError> {
             let done = self.inner.emit_with(now, fields, out);
@@ -368,6 +369,7 @@ pub mod client {
     pub use crate::client::{Config, Event, Reuse};
 
     use crate::action::Io;
+    use crate::prepared::Field;
     use crate::retry::Retry;
 
     watched! { Client, client }
@@ -403,7 +405,7 @@ pub mod client {
             now: Instant,
             method: &str,
             target: impl AsRef<[u8]>,
-            fields: impl IntoIterator<Item = impl Into<Line<'f>>>,
+            fields: impl IntoIterator<Item = impl Into<Field<'f>>>,
             content: Content,
             out: &mut [u8],
         ) -> Result<Started, SendError> {
