@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 
 #[test]
 fn right_drivers_keep_the_contract() {
-    for seed in seeds(if cfg!(debug_assertions) { 1_500 } else { 10_000 }) {
+    for seed in seeds(if cfg!(debug_assertions) { 1_000 } else { 10_000 }) {
         let fine = |report: Report<_>| report.check();
         fine(Trial::of_server(seed).run(|s, clock| {
             server::serve(s, clock, Bug::None);
