@@ -17,7 +17,8 @@ use crate::persistence::Persistence;
 use crate::prepared::Field;
 use crate::retry::Retry;
 use crate::time::Instant;
-use crate::{client, server};
+// Of the parent, since the test kit compiles this file over its own connections.
+use super::{client, server};
 
 /// Storage for a buffer: `Vec<u8>`, `[u8; N]`, `Box<[u8]>`, `&mut [u8]`. Its whole length is used, and
 /// it never grows.

@@ -60,6 +60,9 @@ pub mod forward;
 mod framing;
 mod grammar;
 mod head;
+#[cfg(feature = "http")]
+#[cfg_attr(docsrs, doc(cfg(feature = "http")))]
+pub mod http;
 mod limits;
 mod persistence;
 mod phase;
@@ -67,6 +70,9 @@ mod prepared;
 mod retry;
 pub mod server;
 mod teardown;
+#[cfg(feature = "testkit")]
+#[cfg_attr(docsrs, doc(cfg(feature = "testkit")))]
+pub mod testkit;
 mod time;
 
 pub use action::{End, Io, Lost, Retire, Step, Wants};

@@ -9,6 +9,8 @@ mod common;
 use common::codec::{self, Source};
 use common::{REQUESTS, RESPONSES, Seed, client_ops, pair, server_ops, split};
 use keepalive::client::{self, Reuse};
+use keepalive::testkit::pieces::{CHUNKS, REQUEST_LINES, RESPONSE_LINES};
+use keepalive::testkit::strategy::nearly;
 use keepalive::{
     CloseReason, Content, Deadline, End, Instant, Io, Lost, NO_FIELDS, Persistence, Retire,
     SendError, Timer, Verdict, server,
@@ -22,72 +24,6 @@ fn cases(cases: u32) -> ProptestConfig {
 fn operations<T: std::fmt::Debug>(op: fn(Seed) -> T) -> impl Strategy<Value = Vec<T>> {
     proptest::collection::vec(any::<Seed>().prop_map(op), 0..40)
 }
-
-/// Octets out of pieces that are whole, and then changed a little.
-fn nearly(pieces: &'static [&'static [u8]]) -> impl Strategy<Value = Vec<u8>> {
-    let piece = prop_oneof![
-        12 => proptest::sample::select(pieces).prop_map(<[u8]>::to_vec),
-        1 => proptest::collection::vec(any::<u8>(), 1..4),
-    ];
-    let change = proptest::option::weighted(0.3, (any::<prop::sample::Index>(), any::<u8>()));
-    (proptest::collection::vec(piece, 0..8), change).prop_map(|(pieces, change)| {
-        let mut all = pieces.concat();
-        if let Some((index, octet)) = change
-            && !all.is_empty()
-        {
-            let at = index.index(all.len());
-            all[at] = octet;
-        }
-        all
-    })
-}
-
-const REQUEST_LINES: &[&[u8]] = &[
-    b"GET / HTTP/1.1\r\n",
-    b"CONNECT a:1 HTTP/1.1\r\n",
-    b"GET http://a/ HTTP/1.0\r\n",
-    b"Host: a\r\n",
-    b"Host: [::1]:80\r\n",
-    b"Content-Length: 5\r\n",
-    b"Content-Length: 5, 5\r\n",
-    b"Transfer-Encoding: gzip, chunked\r\n",
-    b"Transfer-Encoding: chunked\r\n",
-    b"Connection: a, close, upgrade\r\n",
-    b"Upgrade: x, y/1\r\n",
-    b"Expect: 100-continue\r\n",
-    b"X:\ty \r\n",
-    b"X\r\n",
-    b"\r\n",
-    b"\r\n",
-    b"\r\n\r\n",
-];
-const RESPONSE_LINES: &[&[u8]] = &[
-    b"HTTP/1.1 200 OK\r\n",
-    b"HTTP/1.1 204\r\n",
-    b"HTTP/1.0 999 \r\n",
-    b"Content-Length: 5, 5\r\n",
-    b"Transfer-Encoding: chunked\r\n",
-    b"Keep-Alive: timeout=5, max=3\r\n",
-    b"X:\ty \r\n",
-    b" fold\r\n",
-    b"\r\n",
-    b"\r\n",
-    b"\r\n\r\n",
-];
-const CHUNKS: &[&[u8]] = &[
-    b"3\r\nabc\r\n",
-    b"A\r\n0123456789\r\n",
-    b"1;a=\"b\r\n",
-    b"01 ;e\r\nx\r\n",
-    b"1 \r\nx\r\n",
-    b"0\r\n",
-    b"0\r\n\r\n",
-    b"0;last\r\nT: 1\r\n\r\n",
-    b"T: 1\r\n",
-    b"\r\n",
-    b"ffffffffffffffff",
-    b"7fffffffffffffff\r\n",
-];
 
 proptest! {
     #![proptest_config(cases(4_000))]

@@ -50,7 +50,8 @@ const ORDER: &[&[&str]] = &[
     &["head"],
     &["action"],
     &["server", "client"],
-    &["forward", "buffered"],
+    &["forward", "buffered", "http"],
+    &["testkit"],
 ];
 
 /// What runs against the order, each with its reason.

@@ -9,41 +9,7 @@ use keepalive::{
 const NOW: Instant = Instant::from_micros(0);
 
 /// Octets, one decision after another. When they are used up, all further ones are zero.
-#[derive(Clone, Debug)]
-pub struct Source<'d> {
-    data: &'d [u8],
-}
-
-impl<'d> Source<'d> {
-    pub fn new(data: &'d [u8]) -> Self {
-        Self { data }
-    }
-
-    pub fn byte(&mut self) -> u8 {
-        match self.data.split_first() {
-            Some((&b, rest)) => {
-                self.data = rest;
-                b
-            }
-            None => 0,
-        }
-    }
-
-    pub fn below(&mut self, n: u8) -> u8 {
-        self.byte() % n
-    }
-
-    /// All that is left.
-    pub fn rest(&self) -> &'d [u8] {
-        self.data
-    }
-
-    pub fn take(&mut self, n: usize) -> &'d [u8] {
-        let (taken, rest) = self.data.split_at(n.min(self.data.len()));
-        self.data = rest;
-        taken
-    }
-}
+pub use keepalive::testkit::Source;
 
 fn is_token(v: &[u8]) -> bool {
     !v.is_empty() && v.iter().all(|&b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
@@ -175,7 +141,7 @@ pub fn chunked(data: &[u8]) {
     let mut source = Source::new(data);
     let step_by = usize::from(source.byte() % 32) + 1;
     let room = usize::from(source.byte() % 32) + 1;
-    let body = source.data;
+    let body = source.rest();
     let decode = |by: usize, room: usize| {
         let mut conn = server::Connection::new(&server::Config::origin(), NOW);
         let head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
@@ -388,7 +354,7 @@ pub fn encode_decode(data: &[u8]) {
     };
     let mut target = b"/".to_vec();
     let n = usize::from(s.below(8));
-    target.extend_from_slice(s.take(n));
+    target.extend(s.take(n));
     if s.byte() >= 24 {
         target.iter_mut().filter(|b| **b <= b' ' || **b == 0x7f).for_each(|b| *b = b't');
     }

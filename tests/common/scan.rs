@@ -246,7 +246,7 @@ pub fn scan(data: &[u8]) {
     let cuts = s.take(n);
     let stream = unpack(s.rest());
     // Octet by octet is quadratic here, since each octet is shown in a buffer of its own.
-    let cuts = if stream.len() > 4_000 { &[0xff, 0x7f][..] } else { cuts };
+    let cuts = if stream.len() > 4_000 { &[0xff, 0x7f][..] } else { &cuts };
     let none = || Cuts { sizes: &[], at: 0 };
     let some = || Cuts { sizes: cuts, at: 0 };
     let single = || Cuts { sizes: &[0], at: 0 };

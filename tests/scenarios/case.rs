@@ -1,7 +1,11 @@
 //! The case files of `tests/cases/scenarios`: see the README there for the format.
 
+use keepalive::testkit;
 use keepalive::{Content, Instant, Io, Lost, Retire};
 use std::path::Path;
+
+/// A piece of a line; and a moment, as [`instant`] reads it.
+pub(crate) use keepalive::testkit::{Token, show_moment as show};
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Role {
@@ -84,131 +88,21 @@ pub(crate) enum Call {
 
 pub(crate) type Fields = Vec<(String, Vec<u8>)>;
 
-/// A piece of a line: a word, a `"text"`, or a `[Field: line]`.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Token {
-    Word(String),
-    Text(Vec<u8>),
-    Field(String, Vec<u8>),
-}
-
 type Result<T> = std::result::Result<T, String>;
 
-/// Requests and responses that stand in many cases.
-const NAMED: &[(&str, &str)] = &[
-    ("G", "GET / HTTP/1.1\r\nHost: a\r\n\r\n"),
-    ("G0", "GET / HTTP/1.0\r\n\r\n"),
-    ("K0", "GET / HTTP/1.0\r\nConnection: keep-alive\r\n\r\n"),
-    ("400", "HTTP/1.1 400 Bad Request\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"),
-    ("408", "HTTP/1.1 408 Request Timeout\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"),
-    ("501", "HTTP/1.1 501 Not Implemented\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"),
-    ("100", "HTTP/1.1 100 Continue\r\n\r\n"),
-];
-
-/// Undoes escapes: `\r \n \t \\ \" \] \xNN`, `{repeat N text}`, `{P N}` and the names above.
+/// Undoes escapes and puts in what has a name: as in the scripts of the test kit.
 pub(crate) fn unescape(text: &str) -> Result<Vec<u8>> {
-    let mut out = Vec::new();
-    let mut rest = text;
-    while let Some(c) = rest.chars().next() {
-        if c == '\\' {
-            let e = rest[1..].chars().next().ok_or("escape at the end")?;
-            let (byte, len) = match e {
-                'r' => (b'\r', 2),
-                'n' => (b'\n', 2),
-                't' => (b'\t', 2),
-                '\\' | '"' | ']' | '{' => (e as u8, 2),
-                'x' => {
-                    let hex = rest.get(2..4).ok_or("short \\x")?;
-                    (u8::from_str_radix(hex, 16).map_err(|e| e.to_string())?, 4)
-                }
-                _ => return Err(format!("unknown escape \\{e}")),
-            };
-            out.push(byte);
-            rest = &rest[len..];
-        } else if c == '{' {
-            let end = rest.find('}').ok_or("{ without }")?;
-            let inside = &rest[1..end];
-            if let Some(repeat) = inside.strip_prefix("repeat ") {
-                let (n, text) = repeat.split_once(' ').ok_or("{repeat N text}")?;
-                let n: usize = n.parse().map_err(|_| "{repeat N text}")?;
-                out.extend(unescape(text)?.repeat(n));
-            } else if let Some(n) = inside.strip_prefix("P ") {
-                let head = format!("POST / HTTP/1.1\r\nHost: a\r\nContent-Length: {n}\r\n\r\n");
-                out.extend(head.as_bytes());
-            } else if let Some(n) = inside.strip_prefix("RC ") {
-                let head = "HTTP/1.1 200 OK\r\nConnection: close\r\nContent-Length: ";
-                out.extend(format!("{head}{n}\r\n\r\n").as_bytes());
-            } else if let Some(n) = inside.strip_prefix("R ") {
-                out.extend(format!("HTTP/1.1 200 OK\r\nContent-Length: {n}\r\n\r\n").as_bytes());
-            } else {
-                let named = NAMED.iter().find(|(name, _)| *name == inside);
-                let (_, text) = named.ok_or_else(|| format!("unknown name {{{inside}}}"))?;
-                out.extend(text.as_bytes());
-            }
-            rest = &rest[end + 1..];
-        } else {
-            out.extend(c.to_string().as_bytes());
-            rest = &rest[c.len_utf8()..];
-        }
-    }
-    Ok(out)
+    testkit::unescape(text).map_err(|e| e.what)
 }
 
 /// Splits a line into its pieces.
 fn tokens(text: &str) -> Result<Vec<Token>> {
-    let mut out = Vec::new();
-    let mut rest = text.trim_start();
-    while let Some(c) = rest.chars().next() {
-        let closing = match c {
-            '"' => Some('"'),
-            '[' => Some(']'),
-            _ => None,
-        };
-        if let Some(closing) = closing {
-            let mut escaped = false;
-            let end = rest[1..]
-                .find(|c| {
-                    let found = c == closing && !escaped;
-                    escaped = c == '\\' && !escaped;
-                    found
-                })
-                .ok_or_else(|| format!("no {closing} in: {rest}"))?;
-            let inside = &rest[1..=end];
-            out.push(if c == '"' {
-                Token::Text(unescape(inside)?)
-            } else {
-                let (name, value) = inside.split_once(": ").ok_or("[Name: value]")?;
-                Token::Field(name.to_owned(), unescape(value)?)
-            });
-            rest = rest[end + 2..].trim_start();
-        } else {
-            let end = rest.find(' ').unwrap_or(rest.len());
-            out.push(Token::Word(rest[..end].to_owned()));
-            rest = rest[end..].trim_start();
-        }
-    }
-    Ok(out)
+    testkit::tokens(text).map_err(|e| e.what)
 }
 
 /// `75s`, `0.5s`, `1500ms`.
 pub(crate) fn instant(text: &str) -> Result<Instant> {
-    let bad = || format!("not a time: {text}");
-    if let Some(ms) = text.strip_suffix("ms") {
-        return Ok(Instant::from_millis(ms.parse().map_err(|_| bad())?));
-    }
-    let s = text.strip_suffix('s').ok_or_else(bad)?;
-    let (whole, part) = s.split_once('.').unwrap_or((s, ""));
-    let whole: u64 = whole.parse().map_err(|_| bad())?;
-    let micros: u64 =
-        if part.is_empty() { 0 } else { format!("{part:0<6}").parse().map_err(|_| bad())? };
-    Ok(Instant::from_micros(whole * 1_000_000 + micros))
-}
-
-/// As [`instant`] reads it.
-pub(crate) fn show(at: Instant) -> String {
-    let us = at.as_micros();
-    let text = format!("{}.{:06}", us / 1_000_000, us % 1_000_000);
-    format!("{}s", text.trim_end_matches('0').trim_end_matches('.'))
+    testkit::moment(text).map_err(|e| e.what)
 }
 
 fn number<T: std::str::FromStr>(text: &str) -> Result<T> {

@@ -1,11 +1,12 @@
 //! A client's end: one connection of a small pool.
 
-use super::net::{Got, Link};
+use super::net::{Fault, Got, Link};
 use super::plan::{Job, Reading, pattern};
 use super::port::{Port, Style, at};
 use super::rng::Rng;
 use super::shared::{Outcome, Shared, Try, number, say};
 use keepalive::client::{Connection, Event, Reuse};
+use keepalive::testkit::Side;
 use keepalive::{Content, Io, Kind, Lost, NO_FIELDS, Plan, ResponseFraming, Retire, SendError};
 use std::collections::VecDeque;
 
@@ -339,7 +340,7 @@ impl Client {
                 if !flight.again {
                     let whole = flight.own || flight.got == job.expected();
                     let cut =
-                        flight.until_close && matches!(link.fault, super::net::Fault::Cut(1, _));
+                        flight.until_close && matches!(link.fault, Fault::Cut(Side::Server, _));
                     assert!(
                         whole || cut || sh.w.relay && !sh.w.calm && flight.until_close,
                         "S6.4: {} of {} octets, and called whole",

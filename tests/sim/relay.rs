@@ -325,7 +325,7 @@ impl Relay {
             }
         }
         if way.is_none() {
-            let name = sh.rng.next() % 1_000_000;
+            let name = sh.rng.number() % 1_000_000;
             let link = world::link(sh, now, name);
             let config = sh.w.client.http10(false).one_shot(false).gateway(true);
             let m = client::Connection::new(&config, at(now));

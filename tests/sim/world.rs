@@ -1,8 +1,9 @@
 //! A world: clients, a network, a server, and a clock that jumps from event to event.
 
 use super::client::Client;
-use super::net::{Fault, Link};
+use super::net::{Fault, Link, side};
 use super::plan::{self, MS, SEC, Weather};
+use super::port::at;
 use super::relay::Relay;
 use super::rng::Rng;
 use super::server::Server;
@@ -47,13 +48,13 @@ pub fn link(sh: &mut Shared, now: u64, made: u64) -> Link {
         let span = rng.pick(&[200 * MS, 10 * SEC]);
         let soon = now + rng.below(span);
         match rng.below(5) {
-            0 => Fault::Reset(soon),
-            1 => Fault::Silence(soon),
-            2 => Fault::Stall(soon, soon + rng.below(200 * SEC)),
-            _ => Fault::Cut(rng.below(2) as usize, rng.below(2_000) as usize),
+            0 => Fault::Reset(at(soon)),
+            1 => Fault::Silence(at(soon)),
+            2 => Fault::Stall(at(soon), at(soon + rng.below(200 * SEC))),
+            _ => Fault::Cut(side(rng.below(2) as usize), rng.below(2_000) as usize),
         }
     };
-    let seed = rng.next() ^ made;
+    let seed = rng.number() ^ made;
     Link::new(w.delay, w.jitter, w.window, fault, Rng::new(seed))
 }
 
