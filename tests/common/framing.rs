@@ -355,11 +355,14 @@ fn bounded_otherwise(ours: &[Event], theirs: &[Event], stream: &[u8]) -> bool {
         || stream.split(|&b| b == b'\n').map(|line| line.strip_suffix(b"\r").unwrap_or(line));
     match ours {
         [before @ .., Event::Error { status: Some(431) | None }]
-            if lines().count() > 100 && theirs.starts_with(before) =>
+            if lines().count() > 100
+                && theirs.starts_with(before)
+                && !matches!(before.last(), None | Some(Event::Persistence { .. })) =>
         {
+            // What stands behind the last line that is read may be wrong in another way.
             matches!(
                 theirs[before.len()..],
-                [Event::End { .. } | Event::Incomplete(Part::Trailers), ..]
+                [Event::End { .. } | Event::Incomplete(Part::Trailers) | Event::Error { .. }, ..]
             )
         }
         _ => lines().any(|line| matches!(line.len(), 4095 | 4096)),
