@@ -1,11 +1,12 @@
 //! Heads: start line and field section, validated once and borrowed from the caller's bytes.
 //!
-//! [`scan`] reads a head as it arrives and notes what decides, [`sweep`] does so quickly for plain ones, and
+//! [`scan`] reads a head as it arrives, [`note`] keeps what its fields say that decides, [`sweep`] does so quickly for plain ones, and
 //! [`index`] keeps where lines are; [`request`] and [`response`] give the head to the application, and
 //! [`fields`] walks the field lines.
 
 pub(crate) mod fields;
 pub(crate) mod index;
+pub(crate) mod note;
 pub(crate) mod request;
 pub(crate) mod response;
 pub(crate) mod scan;

@@ -3,7 +3,8 @@
 use super::Version;
 use super::fields::Fields;
 use super::index::Index;
-use super::scan::{Noted, Scan, flag};
+use super::note::{Noted, flag};
+use super::scan::Scan;
 use crate::content::Content;
 use crate::error::{Failure, Fault, Kind};
 use crate::framing::{self, Codings, Lengths, ResponseFraming};

@@ -9,9 +9,10 @@
 //! with such a last octet, or with one among its first three, is not plain.
 
 use super::index::Index;
+use super::note::may_decide;
 #[cfg(doc)]
 use super::scan::Lines;
-use super::scan::{Rules, Scan, may_decide};
+use super::scan::{Rules, Scan};
 use crate::block::{self, BLOCK};
 use crate::bytes::trim;
 use crate::error::Fault;

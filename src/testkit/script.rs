@@ -121,7 +121,7 @@ pub struct Script {
 const PASSED_OVER: &[&str] = &[
     "rule:", "config:", "only:", "do", "event", "expire", "room", "mute", "unmute", "transmit",
     "unread", "deadline", "end", "wants", "verdict", "retry", "reuse", "got", "error", "plan",
-    "idle", "requests",
+    "run", "idle", "requests",
 ];
 
 impl Script {
