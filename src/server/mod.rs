@@ -237,6 +237,7 @@ impl Connection {
 
     /// The peer closed its sending side. Call [`receive`](Self::receive) afterwards.
     pub fn received_eof(&mut self, now: Instant) {
+        let _ = now;
         self.flags |= is::EOF;
         match self.rx {
             Rx::Linger { .. } => self.enter(Rx::Over),
@@ -244,7 +245,7 @@ impl Connection {
             _ if self.config.aborts_on_eof() && self.rx != Rx::Tunnel && self.tx != Tx::Quiet => {
                 self.give_up(CloseReason::PeerClosed, Some(Kind::IncompleteContent));
             }
-            _ => self.turn(now),
+            _ => {}
         }
     }
 
@@ -370,7 +371,7 @@ impl Connection {
     /// Whether no request is in progress.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        matches!(self.rx, Rx::Idle { .. }) && self.aborted.is_none()
+        matches!(self.rx, Rx::Idle { .. })
     }
 
     /// Requests received so far (S4.1).
@@ -493,7 +494,7 @@ impl Connection {
             Rx::Idle { .. } => true,
             _ => self.flags & is::WHOLE != 0,
         };
-        whole && self.flags & (is::EOF | is::MORE) == is::EOF
+        whole && self.flags & is::EOF != 0 && self.flags & is::MORE == 0
     }
 
     /// The facts as they stand, for a verdict that falls now.
@@ -543,11 +544,9 @@ impl Connection {
             // A close-delimited response is over only with the half-close, for which a client that sends
             // no more may be waiting: the rest of the content is given up.
             Rx::Held(body) | Rx::Reading(body)
-                if self.verdict == Some(CloseReason::NotDelimited)
-                    && body.remaining() != Some(0) =>
+                if self.facts.has(ServerFacts::undelimited) && body.remaining() != Some(0) =>
             {
                 self.failed = self.failed.or(Some(Kind::IncompleteContent));
-                self.flags |= is::SURPLUS;
                 self.enter(Rx::Sink { octets: 0 });
             }
             // S1.3-14: what the application still wants is judged again now, and not announced.
@@ -555,16 +554,13 @@ impl Connection {
                 self.decide(CloseReason::UnreadContent);
             }
             Rx::Whole => match self.verdict {
-                None if !self.is_last() => {
+                None => {
                     self.enter(Rx::Idle { blank: 0 });
                     self.tx = Tx::Quiet;
                     self.touch(now);
                     self.retire_idle(now);
                 }
-                _ => {
-                    self.decide(CloseReason::PeerClosed);
-                    self.enter(Rx::Sink { octets: 0 });
-                }
+                Some(_) => self.enter(Rx::Sink { octets: 0 }),
             },
             _ => {}
         }

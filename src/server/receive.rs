@@ -441,7 +441,6 @@ impl Connection {
     fn fail<'b>(&mut self, fault: Fault, bytes: &[u8]) -> Turn<'b> {
         let offset = self.consumed.saturating_add(fault.at as u64);
         self.refuse(fault.kind, CloseReason::Refused);
-        self.flags |= is::SURPLUS;
         Found(bytes.len(), Event::Failed(Failure { kind: fault.kind, offset }))
     }
 

@@ -44,7 +44,6 @@ impl Connection {
                 Some(left) if !unmet && !self.beyond_budget(&body) => Rx::Discard(left),
                 _ => {
                     self.facts.set(ServerFacts::unread, self.beyond_budget(&body));
-                    self.flags |= is::SURPLUS;
                     Rx::Sink { octets: 0 }
                 }
             };
@@ -211,10 +210,7 @@ impl Connection {
                     self.rate = self.rate.max(now);
                     Rx::Discard(left)
                 }
-                _ => {
-                    self.flags |= is::SURPLUS;
-                    Rx::Sink { octets: 0 }
-                }
+                _ => Rx::Sink { octets: 0 },
             };
             self.enter(rx);
         }
