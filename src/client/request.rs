@@ -128,7 +128,7 @@ impl Connection {
             // Known from the head of the response on, interim or final (RFC 9112 §9.6).
             && crate::persistence::client(self.facts).is_none()
             && self.tx == Tx::Quiet
-            && self.owed < u64::from(u32::MAX)
+            && u32::try_from(self.owed).is_ok()
             && open < limits::PIPELINE.min(usize::try_from(self.left).unwrap_or(usize::MAX))
             && IDEMPOTENT.contains(&method)
             && content == Content::None
