@@ -358,6 +358,51 @@ fn a_request_without_content_is_whole_whatever_ends_first() {
     assert_eq!(conn.receive(ZERO, b"", usize::MAX).event, None);
 }
 
+/// The same for a 101.
+#[test]
+fn a_switch_is_announced_with_the_head_of_a_request_without_content() {
+    let bytes = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
+    let mut conn = serving(b"");
+    conn.receive(ZERO, bytes, usize::MAX);
+    let n = conn.reply(ZERO, 101, [("Upgrade", "x")], b"", &mut [0; 99]).expect("now");
+    conn.transmitted(ZERO, n as u64);
+    assert!(matches!(conn.receive(ZERO, b"", usize::MAX).event, Some(server::Event::End(_))));
+    conn.receive(ZERO, b"", usize::MAX);
+    assert_eq!(conn.wants().end, Some(End::Tunnel));
+}
+
+/// With exactly what is asked for, and with no octet less.
+#[test]
+fn what_a_reply_needs_is_what_it_asks_for() {
+    let mut conn = serving(GET);
+    let content = b"0123456789";
+    let needed = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n".len() + content.len();
+    let mut out = [0; 99];
+    for space in 0..needed {
+        let reply = conn.reply(ZERO, 200, NO_FIELDS, content, &mut out[..space]);
+        assert_eq!(reply, Err(SendError::Short { needed }), "{space}");
+    }
+    assert_eq!(conn.reply(ZERO, 200, NO_FIELDS, content, &mut out[..needed]), Ok(needed));
+}
+
+/// CONNECT is answered with its head, and the tunnel begins when its end was told.
+#[test]
+fn a_tunnel_begins_behind_the_request() {
+    let mut conn = serving(b"");
+    let bytes = b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\nraw";
+    let step = conn.receive(ZERO, bytes, usize::MAX);
+    assert!(matches!(step.event, Some(server::Event::Request(_))));
+    let n = conn.reply(ZERO, 200, NO_FIELDS, b"", &mut [0; 99]).expect("room");
+    conn.transmitted(ZERO, n as u64);
+    assert_eq!(conn.wants().end, None);
+    let step = conn.receive(ZERO, b"raw", usize::MAX);
+    assert_eq!(step.consumed, 0);
+    assert!(matches!(step.event, Some(server::Event::End(_))));
+    let step = conn.receive(ZERO, b"raw", usize::MAX);
+    assert_eq!((step.consumed, step.event), (0, None));
+    assert_eq!(conn.wants().end, Some(End::Tunnel));
+}
+
 /// S6.1: what is thrown away is read, so that the peer comes to read what is sent; but not for ever.
 #[test]
 fn a_server_reads_so_much_behind_its_decision_and_no_more() {

@@ -128,13 +128,11 @@ mod is {
     pub(super) const WHOLE: u16 = 1 << 10;
     /// The client waits for a 100 that was not sent.
     pub(super) const EXPECT: u16 = 1 << 11;
-    /// The application wants no more of the content.
-    pub(super) const RENOUNCED: u16 = 1 << 12;
     /// The request had Expect, and no 100 was sent, needed or not.
     pub(super) const UNTOLD: u16 = 1 << 13;
     /// More was received behind it.
     pub(super) const MORE: u16 = 1 << 14;
-    pub(super) const OF_REQUEST: u16 = HEAD | CONNECT | WHOLE | EXPECT | RENOUNCED | UNTOLD | MORE;
+    pub(super) const OF_REQUEST: u16 = HEAD | CONNECT | WHOLE | EXPECT | UNTOLD | MORE;
 }
 
 /// The server's side of one connection: a small value that holds no buffer and does no I/O.
@@ -482,7 +480,6 @@ impl Connection {
             && !self.config.is_proxy()
             && self.tx == Tx::Owed
             && matches!(self.rx, Rx::Reading(_))
-            && self.flags & is::RENOUNCED == 0
     }
 
     /// Whether nothing can follow the present request: the peer closed, and sent nothing behind it. A

@@ -35,7 +35,7 @@ impl Connection {
         if let Rx::Held(body) | Rx::Reading(body) = self.rx
             && body.remaining() != Some(0)
         {
-            self.flags = (self.flags | is::RENOUNCED) & !is::PAUSED;
+            self.flags &= !is::PAUSED;
             self.touch(now);
             self.rate = self.rate.max(now);
             let unmet = self.flags & is::EXPECT != 0;
@@ -203,7 +203,6 @@ impl Connection {
             (false, _) => Tx::Sending(sending),
         };
         if let Some(body) = unread {
-            self.flags |= is::RENOUNCED;
             let rx = match (body.remaining(), verdict) {
                 (Some(left), None) => {
                     self.touch(now);
@@ -440,11 +439,9 @@ impl Connection {
     }
 
     fn wrote(&mut self, now: Instant, n: u64) {
-        if n > 0 {
-            if self.owed == 0 {
-                self.moved = self.moved.max(now);
-            }
-            self.owed = self.owed.saturating_add(n);
+        if self.owed == 0 {
+            self.moved = self.moved.max(now);
         }
+        self.owed = self.owed.saturating_add(n);
     }
 }
