@@ -116,10 +116,11 @@ impl Connection {
     fn may_follow(&self, method: &str, content: Content) -> Result<(), Reuse> {
         let open = self.queue.len();
         let fine = |nth| {
-            let refused = sent::CONNECT | sent::UPGRADE | sent::CLOSE;
+            let refused = [sent::CONNECT, sent::UPGRADE, sent::CLOSE];
             // What is not idempotent is out of the way once its final status is there.
             let known = nth == 0 && self.status > 0;
-            (known || self.queue.has(nth, sent::IDEMPOTENT)) && !self.queue.has(nth, refused)
+            (known || self.queue.has(nth, sent::IDEMPOTENT))
+                && !refused.iter().any(|&bit| self.queue.has(nth, bit))
         };
         let allowed = self.config.may_pipeline()
             && self.flags & is::PROVEN != 0
