@@ -377,7 +377,7 @@ impl<B: Storage> Server<B> {
     ) -> (Option<server::Event<'_>>, ServerOut<'_, B>) {
         let Self { conn, rx, tx } = self;
         let between = !conn.wants().content;
-        let crowded = !tx.is_empty() && tx.room() < tx.capacity() / 2;
+        let crowded = tx.room() < tx.capacity() / 2;
         let room = if between && crowded { 0 } else { room };
         let event = rx.present(|bytes| Self::advance(conn, now, bytes, room));
         if event.is_none()

@@ -324,7 +324,6 @@ impl Outbound {
     pub(crate) fn fits(self, space: usize) -> usize {
         match self {
             Self::Chunked => chunked::fits(space.saturating_sub(chunked::LAST.len() + 2)),
-            Self::Dropped => usize::MAX,
             _ => space,
         }
     }

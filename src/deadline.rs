@@ -92,3 +92,29 @@ pub(crate) fn earliest<const N: usize>(rows: [Row; N]) -> Option<Deadline> {
     }
     best
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_earliest_that_runs_is_found_and_of_equal_ones_the_first() {
+        let row = |timer, runs, from, span| Row {
+            timer,
+            runs,
+            from: Instant::from_millis(from),
+            span: Span::millis(span),
+        };
+        let at = |timer, ms| Some(Deadline { at: Instant::from_millis(ms), timer });
+        let [head, idle] = [Timer::Head, Timer::Idle];
+        assert_eq!(earliest([]), None);
+        assert_eq!(earliest([row(head, false, 0, 1)]), None);
+        let off = Row { span: Span::OFF, ..row(head, true, 0, 1) };
+        assert_eq!(earliest([off]), None);
+        assert_eq!(earliest([row(head, true, 0, 9), row(idle, true, 3, 5)]), at(idle, 8));
+        assert_eq!(earliest([row(idle, true, 3, 5), row(head, true, 0, 9)]), at(idle, 8));
+        assert_eq!(earliest([row(head, true, 3, 5), row(idle, true, 0, 8)]), at(head, 8));
+        assert_eq!(earliest([row(idle, true, 0, 8), row(head, true, 3, 5)]), at(idle, 8));
+        assert_eq!(earliest([row(head, false, 0, 1), row(idle, true, 0, 8)]), at(idle, 8));
+    }
+}

@@ -219,6 +219,15 @@ mod tables {
     }
 
     #[test]
+    fn only_a_length_has_a_value() {
+        let values = LENGTHS.map(|l| (l.present(), l.positive(), l.value()));
+        let want = [(false, 0), (true, 0), (true, 7), (true, 0), (true, 7), (true, 0)];
+        assert_eq!(values.map(|(present, _, value)| (present, value)), want);
+        // What is no length is not known to be zero.
+        assert_eq!(values.map(|v| v.1), [false, false, true, false, true, true]);
+    }
+
+    #[test]
     fn every_request_is_decided_by_one_row_and_no_row_is_dead() {
         let mut used = vec![0u32; REQUEST.len()];
         for connect in BOTH {

@@ -215,6 +215,19 @@ mod tests {
     }
 
     #[test]
+    fn commas_in_quoted_strings_divide_nothing() {
+        let members = |v: &'static str| -> Vec<&str> {
+            let all = quoted_members(v.as_bytes());
+            all.map(|m| core::str::from_utf8(m).unwrap()).collect()
+        };
+        assert_eq!(members(r#"a, b ,c="x,y",d"#), ["a", "b", r#"c="x,y""#, "d"]);
+        assert_eq!(members(r#""a\",b",c"#), [r#""a\",b""#, "c"]);
+        assert_eq!(members(r#""a\\",b"#), [r#""a\\""#, "b"]);
+        // Outside of them a backslash means nothing.
+        assert_eq!(members(r#"a\,b\",c",d"#), [r"a\", r#"b\",c""#, "d"]);
+    }
+
+    #[test]
     fn hosts_are_names_addresses_and_literals() {
         for good in
             ["a", "a.b:80", "a:", "[::1]", "[::1]:8", "127.0.0.1", "a%20b", "[v1.a:b]", "x_y"]

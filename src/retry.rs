@@ -205,6 +205,46 @@ mod tables {
         }
     }
 
+    /// Rows with the same verdict differ in what they say.
+    #[test]
+    fn the_reason_is_that_of_the_first_row_that_holds() {
+        let base = Facts {
+            reused: false,
+            transmitted: true,
+            answer: A::Nothing,
+            event: Event::None,
+            behind_close: false,
+            expected: false,
+            retry_fresh: false,
+            doubt_close: false,
+            gateway: false,
+        };
+        let said = |f: Facts| judge(&f, true).reason();
+        let answered = |answer| said(Facts { answer, event: Event::Closed, ..base });
+        assert_eq!(said(Facts { transmitted: false, ..base }), "nothing of it was sent");
+        assert_eq!(answered(A::Interim), "the server is processing it");
+        assert_eq!(answered(A::Head(408)), "the first request was timed out");
+        assert_eq!(answered(A::Head(417)), "it was answered, if only in part");
+        for status in [421, 425, 429, 503] {
+            assert_eq!(answered(A::Head(status)), "the caller's policy");
+        }
+        assert_eq!(answered(A::Head(500)), "it was answered, if only in part");
+        assert_eq!(answered(A::Part), "it was answered, if only in part");
+        assert_eq!(answered(A::Nothing), "it would fail again");
+        assert_eq!(said(Facts { event: Event::Timeout, ..base }), "the server took too long");
+        assert_eq!(said(Facts { event: Event::Tls, ..base }), "TLS failed");
+        let reused = Facts { reused: true, ..base };
+        let timed_out = Facts { answer: A::Head(408), ..reused };
+        assert_eq!(said(timed_out), "the server timed out before it came");
+        let expected = Facts { answer: A::Head(417), expected: true, ..base };
+        assert_eq!(said(expected), "again, without Expect");
+        assert_eq!(said(Facts { behind_close: true, ..base }), "the server closed before it");
+        let closed = Facts { event: Event::Closed, ..reused };
+        assert_eq!(said(closed), "an idle connection was closed as it was used");
+        let fresh = Facts { event: Event::Closed, retry_fresh: true, ..base };
+        assert_eq!(said(fresh), "set so for fresh connections");
+    }
+
     #[test]
     fn every_combination_is_decided_and_no_row_is_dead() {
         let mut used = vec![0; ROWS.len()];

@@ -109,6 +109,30 @@ fn requests_wait_for_room() {
     assert_eq!(sent, 10 * (40 + 150));
 }
 
+/// As long as half of it is free, they do not wait.
+#[test]
+fn requests_do_not_wait_for_more_room_than_they_need() {
+    let head = "HTTP/1.1 200 OK\r\nContent-Length: 216\r\n\r\n".len();
+    for (content, waits) in [(256 - head, false), (257 - head, true)] {
+        let config = server::Config::origin();
+        let mut http = Server::new(&config, NOW, vec![0; 32 * 1024], vec![0; 512]);
+        feed_server(&mut http, &GET.repeat(2));
+        let mut answers = 0;
+        while let (Some(event), mut out) = http.next(NOW, usize::MAX) {
+            if let server::Event::Request(_) = event {
+                let content = if answers == 0 { content } else { 1 };
+                out.reply(200, NO_FIELDS, &vec![b'x'; content]).expect("room for an answer");
+                answers += 1;
+            }
+        }
+        assert_eq!(answers, if waits { 1 } else { 2 }, "{content}");
+        let n = http.output().len();
+        http.transmitted(NOW, Io::Done(n));
+        let (event, _) = http.next(NOW, usize::MAX);
+        assert_eq!(event.is_some(), waits, "{content}");
+    }
+}
+
 // ---- the buffer alone ----
 
 #[test]

@@ -6,7 +6,7 @@ use keepalive::client::{self, Reuse};
 use keepalive::forward::{Hop, Refusal, gateway_status};
 use keepalive::{
     Blame, Clock, CloseReason, Content, Deadline, End, Failure, Instant, Io, Kind, Line, Lost,
-    NO_FIELDS, Part, Retry, SendError, Status, Timer, Verdict, reason, server,
+    NO_FIELDS, Part, Persistence, Plan, Retry, SendError, Status, Timer, Verdict, reason, server,
 };
 use std::collections::BTreeSet;
 use std::io::{Error, ErrorKind};
@@ -59,13 +59,13 @@ fn the_clock_runs_and_says_how_long_to_wait() {
 #[test]
 fn a_duration_too_long_to_be_kept_switches_its_timer_off() {
     let longest = Duration::from_millis(u64::from(u32::MAX) - 1);
-    let serving = |d: Duration| {
+    let begun = |d: Duration| {
         let config = server::Config::origin().lifetime(None).head(d);
         server::Connection::new(&config, ZERO).deadline()
     };
-    assert_eq!(due(serving(longest)), Some((Timer::Head, u64::from(u32::MAX) - 1)));
-    assert_eq!(serving(longest + Duration::from_millis(1)), None);
-    assert_eq!(serving(Duration::MAX), None);
+    assert_eq!(due(begun(longest)), Some((Timer::Head, u64::from(u32::MAX) - 1)));
+    assert_eq!(begun(longest + Duration::from_millis(1)), None);
+    assert_eq!(begun(Duration::MAX), None);
     // Short ones are kept shorter, and end where they can.
     let lingering = |d: Duration| {
         let config = server::Config::origin().lifetime(None).linger(d, Duration::MAX);
@@ -285,6 +285,140 @@ fn a_failure_is_told_before_the_end() {
     let failure = Failure { kind: Kind::NoResponse, offset: 73 };
     assert_eq!(step.event, Some(client::Event::Failed(failure)));
     assert_eq!(conn.wants().end, Some(End::Close(CloseReason::ResponseClose)));
+}
+
+// ---- a server, call by call ----
+
+/// A server that has received these bytes, with the events they made.
+fn serving(bytes: &[u8]) -> server::Connection {
+    let config = server::Config::origin().min_rate(Duration::ZERO, 0);
+    let mut conn = server::Connection::new(&config, ZERO);
+    let mut rest = bytes;
+    loop {
+        let step = conn.receive(ZERO, rest, usize::MAX);
+        rest = &rest[step.consumed..];
+        if step.event.is_none() {
+            return conn;
+        }
+    }
+}
+
+const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
+
+/// What was not transmitted gives nobody more time.
+#[test]
+fn nothing_transmitted_is_nothing() {
+    let mut conn = serving(GET);
+    let n = conn.reply(ZERO, 200, NO_FIELDS, b"hi", &mut [0; 99]).expect("room");
+    conn.transmitted(at(5_000), 0);
+    assert_eq!(due(conn.deadline()), Some((Timer::WriteStall, 60_000)));
+    assert_eq!(conn.untransmitted(), n as u64);
+    conn.transmitted(at(6_000), 1);
+    assert_eq!(due(conn.deadline()), Some((Timer::WriteStall, 66_000)));
+    conn.transmitted(at(7_000), n as u64);
+    assert_eq!(due(conn.deadline()), Some((Timer::Idle, 82_000)));
+    conn.transmitted(at(9_000), 1);
+    assert_eq!(due(conn.deadline()), Some((Timer::Idle, 82_000)));
+    assert_eq!(conn.untransmitted(), 0);
+}
+
+/// A request and EOF behind it: the answer says close, also where it is given before the end of the
+/// request was told.
+#[test]
+fn eof_behind_a_request_is_known_with_its_head() {
+    let mut conn = serving(b"");
+    assert!(conn.persistence().persists());
+    conn.received_eof(ZERO);
+    assert_eq!(conn.persistence(), Persistence::Close(CloseReason::PeerClosed));
+    let step = conn.receive(ZERO, GET, usize::MAX);
+    assert!(matches!(step.event, Some(server::Event::Request(_))));
+    assert_eq!(conn.persistence(), Persistence::Close(CloseReason::PeerClosed));
+    let mut out = [0; 99];
+    let n = conn.reply(ZERO, 200, NO_FIELDS, b"", &mut out).expect("room");
+    assert!(out[..n].ends_with(b"\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"));
+    assert!(matches!(conn.receive(ZERO, b"", usize::MAX).event, Some(server::Event::End(_))));
+
+    // With another request behind it, it says nothing.
+    let mut conn = serving(b"");
+    conn.received_eof(ZERO);
+    conn.receive(ZERO, &GET.repeat(2), usize::MAX);
+    let n = conn.reply(ZERO, 200, NO_FIELDS, b"", &mut out).expect("room");
+    assert_eq!(&out[..n], b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+}
+
+/// A response that ends with the connection, over before the end of a request without content is told.
+#[test]
+fn a_request_without_content_is_whole_whatever_ends_first() {
+    let mut conn = serving(b"");
+    conn.receive(ZERO, b"GET / HTTP/1.0\r\n\r\n", usize::MAX);
+    let started = conn.respond(ZERO, 200, NO_FIELDS, Content::Unknown, &mut [0; 99]).expect("room");
+    assert_eq!(started.plan, Plan::UntilClose);
+    conn.finish(ZERO, NO_FIELDS, &mut []).expect("nothing to write");
+    assert!(matches!(conn.receive(ZERO, b"", usize::MAX).event, Some(server::Event::End(_))));
+    assert_eq!(conn.receive(ZERO, b"", usize::MAX).event, None);
+}
+
+/// The same for a 101.
+#[test]
+fn a_switch_is_announced_with_the_head_of_a_request_without_content() {
+    let bytes = b"GET / HTTP/1.1\r\nHost: a\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\n";
+    let mut conn = serving(b"");
+    conn.receive(ZERO, bytes, usize::MAX);
+    let n = conn.reply(ZERO, 101, [("Upgrade", "x")], b"", &mut [0; 99]).expect("now");
+    conn.transmitted(ZERO, n as u64);
+    assert!(matches!(conn.receive(ZERO, b"", usize::MAX).event, Some(server::Event::End(_))));
+    conn.receive(ZERO, b"", usize::MAX);
+    assert_eq!(conn.wants().end, Some(End::Tunnel));
+}
+
+/// With exactly what is asked for, and with no octet less.
+#[test]
+fn what_a_reply_needs_is_what_it_asks_for() {
+    let mut conn = serving(GET);
+    let content = b"0123456789";
+    let needed = b"HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\n".len() + content.len();
+    let mut out = [0; 99];
+    for space in 0..needed {
+        let reply = conn.reply(ZERO, 200, NO_FIELDS, content, &mut out[..space]);
+        assert_eq!(reply, Err(SendError::Short { needed }), "{space}");
+    }
+    assert_eq!(conn.reply(ZERO, 200, NO_FIELDS, content, &mut out[..needed]), Ok(needed));
+}
+
+/// CONNECT is answered with its head, and the tunnel begins when its end was told.
+#[test]
+fn a_tunnel_begins_behind_the_request() {
+    let mut conn = serving(b"");
+    let bytes = b"CONNECT a:1 HTTP/1.1\r\nHost: a:1\r\n\r\nraw";
+    let step = conn.receive(ZERO, bytes, usize::MAX);
+    assert!(matches!(step.event, Some(server::Event::Request(_))));
+    let n = conn.reply(ZERO, 200, NO_FIELDS, b"", &mut [0; 99]).expect("room");
+    conn.transmitted(ZERO, n as u64);
+    assert_eq!(conn.wants().end, None);
+    let step = conn.receive(ZERO, b"raw", usize::MAX);
+    assert_eq!(step.consumed, 0);
+    assert!(matches!(step.event, Some(server::Event::End(_))));
+    let step = conn.receive(ZERO, b"raw", usize::MAX);
+    assert_eq!((step.consumed, step.event), (0, None));
+    assert_eq!(conn.wants().end, Some(End::Tunnel));
+}
+
+/// S6.1: what is thrown away is read, so that the peer comes to read what is sent; but not for ever.
+#[test]
+fn a_server_reads_so_much_behind_its_decision_and_no_more() {
+    let head = b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 99999999\r\n\r\n";
+    let mut conn = serving(head);
+    conn.respond(ZERO, 200, NO_FIELDS, Content::Length(1), &mut [0; 99]).expect("room");
+    let piece = vec![b'x'; 1 << 20];
+    for n in 0..16 {
+        assert!(conn.wants().read, "{n} MiB");
+        assert_eq!(conn.receive(ZERO, &piece[n / 15..], usize::MAX).event, None);
+    }
+    assert!(conn.wants().read, "an octet less than 16 MiB");
+    conn.receive(ZERO, b"x", usize::MAX);
+    assert!(!conn.wants().read);
+    // What comes all the same is thrown away.
+    assert_eq!(conn.receive(ZERO, b"x", usize::MAX).consumed, 1);
 }
 
 // ---- settings ----

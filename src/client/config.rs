@@ -347,7 +347,7 @@ impl Config {
         match timeout {
             None => self.idle,
             Some(seconds) => {
-                let hint = Span::secs(seconds.min(Span::OFF.as_millis() / 1000 - 1)).min(self.cap);
+                let hint = Span::secs(seconds).min(self.cap);
                 Span::millis(hint.as_millis().saturating_sub(self.margin.span().as_millis()))
             }
         }

@@ -407,8 +407,7 @@ impl Connection {
         Wants {
             read: read && self.flags & is::EOF == 0 && end.is_none(),
             emit: false,
-            head: end.is_none()
-                && matches!(self.state(self.since), Reuse::Ready { .. } | Reuse::ImmediateOnly),
+            head: matches!(self.state(self.since), Reuse::Ready { .. } | Reuse::ImmediateOnly),
             content: matches!(self.tx, Tx::Sending(_))
                 && self.flags & is::WAITING == 0
                 && end.is_none(),

@@ -61,8 +61,8 @@ impl Queue {
         let len = self.len();
         for (bits, ahead) in self.bits.iter_mut().zip(&mut self.ahead).take(len) {
             match u32::try_from(n).ok().and_then(|n| ahead.checked_sub(n)) {
-                Some(left) if left > 0 || n == u64::from(*ahead) => *ahead = left,
-                _ => {
+                Some(left) => *ahead = left,
+                None => {
                     *bits |= sent::BEGUN;
                     *ahead = 0;
                 }

@@ -198,9 +198,9 @@ impl Connection {
         let line = memchr::memchr(b'\n', bytes);
         if bytes.iter().take(13).enumerate().all(pattern) {
             match line {
+                Some(_) => self.verdict = Some(CloseReason::Idle408),
                 None if !eof && bytes.len() < LONGEST => return Wait(0),
-                Some(n) if n > 12 => self.verdict = Some(CloseReason::Idle408),
-                _ => {}
+                None => {}
             }
         }
         self.enter(Rx::Sink);
@@ -316,7 +316,7 @@ impl Connection {
         f.set(ClientFacts::http10, http10);
         f.set(ClientFacts::keep_alive, keep);
         f.set(ClientFacts::options_bad, noted.has(flag::OPTIONS_BAD));
-        let with_length = noted.has(flag::LENGTH | flag::LENGTH_BAD);
+        let with_length = noted.has(flag::LENGTH) || noted.has(flag::LENGTH_BAD);
         f.set(ClientFacts::coding_unsafe, noted.has(flag::CODING) && (http10 || with_length));
         f.set(ClientFacts::undelimited, framing == ResponseFraming::UntilClose);
         f.set(ClientFacts::timed_out, head.status() == 408);
@@ -462,8 +462,6 @@ impl Connection {
                 | Kind::IncompleteContent
                 | Kind::IncompleteTrailers
         );
-        self.facts.set(ClientFacts::invalid, !closed);
-        self.facts.set(ClientFacts::eof, closed);
         let reason = match kind {
             Kind::Unsolicited => CloseReason::Surplus,
             _ if closed => CloseReason::PeerClosed,

@@ -116,10 +116,11 @@ impl Connection {
     fn may_follow(&self, method: &str, content: Content) -> Result<(), Reuse> {
         let open = self.queue.len();
         let fine = |nth| {
-            let refused = sent::CONNECT | sent::UPGRADE | sent::CLOSE;
+            let refused = [sent::CONNECT, sent::UPGRADE, sent::CLOSE];
             // What is not idempotent is out of the way once its final status is there.
             let known = nth == 0 && self.status > 0;
-            (known || self.queue.has(nth, sent::IDEMPOTENT)) && !self.queue.has(nth, refused)
+            (known || self.queue.has(nth, sent::IDEMPOTENT))
+                && !refused.iter().any(|&bit| self.queue.has(nth, bit))
         };
         let allowed = self.config.may_pipeline()
             && self.flags & is::PROVEN != 0
@@ -128,7 +129,7 @@ impl Connection {
             // Known from the head of the response on, interim or final (RFC 9112 §9.6).
             && crate::persistence::client(self.facts).is_none()
             && self.tx == Tx::Quiet
-            && self.owed < u64::from(u32::MAX)
+            && u32::try_from(self.owed).is_ok()
             && open < limits::PIPELINE.min(usize::try_from(self.left).unwrap_or(usize::MAX))
             && IDEMPOTENT.contains(&method)
             && content == Content::None

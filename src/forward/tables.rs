@@ -368,6 +368,25 @@ mod proofs {
         assert_eq!(Name::of(b"Proxy-Authentication-Info"), Name::ProxyChallenge);
     }
 
+    /// With any octet of it changed, a name is another.
+    #[test]
+    fn names_are_compared_whole() {
+        let protected = "Via Host Date Expect Cookie Forwarded Set-Cookie Max-Forwards Content-Type \
+            Authorization Cache-Control Content-Range Content-Length Content-Encoding";
+        let others = NAMES.map(spelled).into_iter().chain(["Proxy-Authentication-Info"]);
+        for name in protected.split_whitespace().chain(others) {
+            if name == spelled(Name::Other) {
+                continue;
+            }
+            assert_ne!(Name::of(name.as_bytes()), Name::Other, "{name}");
+            for at in 0..name.len() {
+                let mut other = name.as_bytes().to_vec();
+                other[at] = b'~';
+                assert_eq!(Name::of(&other), Name::Other, "{name} at {at}");
+            }
+        }
+    }
+
     fn request_slowly(f: &RequestFacts) -> Result<Option<Content>, Refusal> {
         let content = match f.framing {
             Q::None => Content::None,

@@ -128,13 +128,11 @@ mod is {
     pub(super) const WHOLE: u16 = 1 << 10;
     /// The client waits for a 100 that was not sent.
     pub(super) const EXPECT: u16 = 1 << 11;
-    /// The application wants no more of the content.
-    pub(super) const RENOUNCED: u16 = 1 << 12;
     /// The request had Expect, and no 100 was sent, needed or not.
     pub(super) const UNTOLD: u16 = 1 << 13;
     /// More was received behind it.
     pub(super) const MORE: u16 = 1 << 14;
-    pub(super) const OF_REQUEST: u16 = HEAD | CONNECT | WHOLE | EXPECT | RENOUNCED | UNTOLD | MORE;
+    pub(super) const OF_REQUEST: u16 = HEAD | CONNECT | WHOLE | EXPECT | UNTOLD | MORE;
 }
 
 /// The server's side of one connection: a small value that holds no buffer and does no I/O.
@@ -237,6 +235,7 @@ impl Connection {
 
     /// The peer closed its sending side. Call [`receive`](Self::receive) afterwards.
     pub fn received_eof(&mut self, now: Instant) {
+        let _ = now;
         self.flags |= is::EOF;
         match self.rx {
             Rx::Linger { .. } => self.enter(Rx::Over),
@@ -244,7 +243,7 @@ impl Connection {
             _ if self.config.aborts_on_eof() && self.rx != Rx::Tunnel && self.tx != Tx::Quiet => {
                 self.give_up(CloseReason::PeerClosed, Some(Kind::IncompleteContent));
             }
-            _ => self.turn(now),
+            _ => {}
         }
     }
 
@@ -370,7 +369,7 @@ impl Connection {
     /// Whether no request is in progress.
     #[must_use]
     pub fn is_idle(&self) -> bool {
-        matches!(self.rx, Rx::Idle { .. }) && self.aborted.is_none()
+        matches!(self.rx, Rx::Idle { .. })
     }
 
     /// Requests received so far (S4.1).
@@ -481,7 +480,6 @@ impl Connection {
             && !self.config.is_proxy()
             && self.tx == Tx::Owed
             && matches!(self.rx, Rx::Reading(_))
-            && self.flags & is::RENOUNCED == 0
     }
 
     /// Whether nothing can follow the present request: the peer closed, and sent nothing behind it. A
@@ -493,7 +491,7 @@ impl Connection {
             Rx::Idle { .. } => true,
             _ => self.flags & is::WHOLE != 0,
         };
-        whole && self.flags & (is::EOF | is::MORE) == is::EOF
+        whole && self.flags & is::EOF != 0 && self.flags & is::MORE == 0
     }
 
     /// The facts as they stand, for a verdict that falls now.
@@ -543,11 +541,9 @@ impl Connection {
             // A close-delimited response is over only with the half-close, for which a client that sends
             // no more may be waiting: the rest of the content is given up.
             Rx::Held(body) | Rx::Reading(body)
-                if self.verdict == Some(CloseReason::NotDelimited)
-                    && body.remaining() != Some(0) =>
+                if self.facts.has(ServerFacts::undelimited) && body.remaining() != Some(0) =>
             {
                 self.failed = self.failed.or(Some(Kind::IncompleteContent));
-                self.flags |= is::SURPLUS;
                 self.enter(Rx::Sink { octets: 0 });
             }
             // S1.3-14: what the application still wants is judged again now, and not announced.
@@ -555,16 +551,13 @@ impl Connection {
                 self.decide(CloseReason::UnreadContent);
             }
             Rx::Whole => match self.verdict {
-                None if !self.is_last() => {
+                None => {
                     self.enter(Rx::Idle { blank: 0 });
                     self.tx = Tx::Quiet;
                     self.touch(now);
                     self.retire_idle(now);
                 }
-                _ => {
-                    self.decide(CloseReason::PeerClosed);
-                    self.enter(Rx::Sink { octets: 0 });
-                }
+                Some(_) => self.enter(Rx::Sink { octets: 0 }),
             },
             _ => {}
         }

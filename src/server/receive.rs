@@ -311,13 +311,15 @@ impl Connection {
             f.set(ServerFacts::keep_alive, noted.has(flag::KEEP_ALIVE) || http10 && legacy);
             f.set(ServerFacts::proxy, http10 && !origin && !legacy);
             // S9.6: signs that a relay between us passes on what it does not understand.
-            let relay = flag::VIA | flag::PROXY_CONNECTION | flag::ABSOLUTE;
-            f.set(ServerFacts::relayed, http10 && origin && noted.has(relay));
+            let relay = noted.has(flag::VIA)
+                || noted.has(flag::PROXY_CONNECTION)
+                || noted.has(flag::ABSOLUTE);
+            f.set(ServerFacts::relayed, http10 && origin && relay);
             f.set(ServerFacts::options_bad, noted.has(flag::OPTIONS_BAD));
-            let coding = noted.has(flag::CODING);
+            let with_length = noted.has(flag::LENGTH) || noted.has(flag::LENGTH_BAD);
             f.set(
                 ServerFacts::coding_unsafe,
-                coding && (http10 || noted.has(flag::LENGTH | flag::LENGTH_BAD)),
+                noted.has(flag::CODING) && (http10 || with_length),
             );
         }
         let limit = self.config.max_requests;
@@ -442,7 +444,6 @@ impl Connection {
     fn fail<'b>(&mut self, fault: Fault, bytes: &[u8]) -> Turn<'b> {
         let offset = self.consumed.saturating_add(fault.at as u64);
         self.refuse(fault.kind, CloseReason::Refused);
-        self.flags |= is::SURPLUS;
         Found(bytes.len(), Event::Failed(Failure { kind: fault.kind, offset }))
     }
 

@@ -35,7 +35,7 @@ impl Connection {
         if let Rx::Held(body) | Rx::Reading(body) = self.rx
             && body.remaining() != Some(0)
         {
-            self.flags = (self.flags | is::RENOUNCED) & !is::PAUSED;
+            self.flags &= !is::PAUSED;
             self.touch(now);
             self.rate = self.rate.max(now);
             let unmet = self.flags & is::EXPECT != 0;
@@ -44,7 +44,6 @@ impl Connection {
                 Some(left) if !unmet && !self.beyond_budget(&body) => Rx::Discard(left),
                 _ => {
                     self.facts.set(ServerFacts::unread, self.beyond_budget(&body));
-                    self.flags |= is::SURPLUS;
                     Rx::Sink { octets: 0 }
                 }
             };
@@ -86,7 +85,7 @@ impl Connection {
         w.put(b"\r\n");
         let written = w.finish()?;
         if status == 100 {
-            self.flags &= !(is::EXPECT | is::UNTOLD);
+            self.flags &= !is::EXPECT & !is::UNTOLD;
         }
         self.wrote(now, written as u64);
         Ok(written)
@@ -195,7 +194,7 @@ impl Connection {
         // From here on nothing fails.
         self.facts = facts;
         self.verdict = verdict;
-        self.flags &= !(is::EXPECT | is::UNTOLD);
+        self.flags &= !is::EXPECT & !is::UNTOLD;
         self.wrote(now, written as u64);
         let sending = Outbound::of(plan);
         self.tx = match (tunnel, sending.is_done()) {
@@ -204,17 +203,13 @@ impl Connection {
             (false, _) => Tx::Sending(sending),
         };
         if let Some(body) = unread {
-            self.flags |= is::RENOUNCED;
             let rx = match (body.remaining(), verdict) {
                 (Some(left), None) => {
                     self.touch(now);
                     self.rate = self.rate.max(now);
                     Rx::Discard(left)
                 }
-                _ => {
-                    self.flags |= is::SURPLUS;
-                    Rx::Sink { octets: 0 }
-                }
+                _ => Rx::Sink { octets: 0 },
             };
             self.enter(rx);
         }
@@ -409,7 +404,7 @@ impl Connection {
         if own {
             self.tx = Tx::Done;
         } else {
-            self.flags &= !(is::EXPECT | is::UNTOLD);
+            self.flags &= !is::EXPECT & !is::UNTOLD;
             self.touch(now);
             self.rate = self.rate.max(now);
         }
@@ -444,11 +439,9 @@ impl Connection {
     }
 
     fn wrote(&mut self, now: Instant, n: u64) {
-        if n > 0 {
-            if self.owed == 0 {
-                self.moved = self.moved.max(now);
-            }
-            self.owed = self.owed.saturating_add(n);
+        if self.owed == 0 {
+            self.moved = self.moved.max(now);
         }
+        self.owed = self.owed.saturating_add(n);
     }
 }

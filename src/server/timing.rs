@@ -93,8 +93,9 @@ impl Connection {
     }
 
     fn write_stall(&self) -> Option<Deadline> {
-        let (timer, runs) = (Timer::WriteStall, self.owed > 0);
-        earliest([Row { timer, runs, from: self.moved, span: self.config.write_stall }])
+        // With nothing owed, the tunnel is all there is.
+        let (timer, span) = (Timer::WriteStall, self.config.write_stall);
+        earliest([Row { timer, runs: true, from: self.moved, span }])
     }
 
     /// Handles every deadline that is due. Early, late or twice is harmless.
