@@ -1,6 +1,6 @@
 //! A server's driver on buffers of its own, of the kind that polls. With a bug, if asked for.
 
-use crate::bug::Bug;
+use super::bug::Bug;
 use keepalive::server::{Config, Event};
 use keepalive::testkit::server::Connection;
 use keepalive::testkit::{Clock, Net, Ready, Stream};

@@ -1,7 +1,7 @@
 //! The strategies: what they make is what they say, and what fails shrinks to what matters.
 
-use crate::bug::Bug;
-use crate::server;
+use super::bug::Bug;
+use super::server;
 use keepalive::testkit::{
     Clock, Flaw, Net, Pipe, Report, Request, Response, Rule, Script, Source, Stream, Trial, Watch,
     Weather, strategy,
