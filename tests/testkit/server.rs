@@ -409,7 +409,10 @@ impl Driver {
             (End::ShutdownWrite, bug) => {
                 // The peer may be gone already.
                 if bug != Bug::PretendsToClose {
-                    let _ = self.stream.shutdown(Shutdown::Write);
+                    let shut = self.stream.shutdown(Shutdown::Write);
+                    if shut.is_err() && bug == Bug::GivesUpHalfway {
+                        return Some(Over::Early);
+                    }
                 }
                 if bug != Bug::ForgetsWriteClosed {
                     self.conn.write_closed(self.now());
