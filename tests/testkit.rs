@@ -21,6 +21,8 @@ mod pipe;
 mod scripts;
 #[path = "testkit/server.rs"]
 mod server;
+#[path = "testkit/strategies.rs"]
+mod strategies;
 
 use bug::Bug;
 use keepalive::server::Config;

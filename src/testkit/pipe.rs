@@ -317,6 +317,12 @@ impl Pipe {
         }
     }
 
+    /// Whether this side was told that the connection is no more.
+    #[must_use]
+    pub fn is_reset(&self, side: Side) -> bool {
+        self.end.of(side).reset
+    }
+
     /// Whether a read would say something.
     #[must_use]
     pub fn readable(&self, side: Side) -> bool {

@@ -119,9 +119,32 @@ pub struct Script {
 
 /// Lines of case files that are about the machine and not about its peer.
 const PASSED_OVER: &[&str] = &[
-    "rule:", "config:", "only:", "do", "event", "expire", "room", "mute", "unmute", "transmit",
-    "unread", "deadline", "end", "wants", "verdict", "retry", "reuse", "got", "error", "plan",
-    "run", "idle", "requests",
+    "rule:",
+    "config:",
+    "only:",
+    "do",
+    "event",
+    "expire",
+    "room",
+    "mute",
+    "unmute",
+    "transmit",
+    "unread",
+    "deadline",
+    "end",
+    "wants",
+    "verdict",
+    "retry",
+    "reuse",
+    "got",
+    "error",
+    "plan",
+    "idle",
+    "requests",
+    "run",
+    "fits",
+    "untransmitted",
+    "outstanding",
 ];
 
 impl Script {

@@ -102,12 +102,19 @@ impl Stream {
     /// Closes one side. Of the reading side nothing is closed.
     ///
     /// # Errors
-    /// If the connection is gone.
+    /// If the connection was reset: there is nothing to be closed then, and it counts as done.
     pub fn shutdown(&self, how: Shutdown) -> io::Result<()> {
         let now = self.net.clock().now();
         if how != Shutdown::Read {
             self.watch.shutdown(now);
-            self.with(|line| line.pipe.shutdown(now, line.side))?;
+            return self.with(|line| {
+                line.settle(now);
+                if line.pipe.is_reset(line.side) {
+                    return Err(ErrorKind::NotConnected.into());
+                }
+                line.pipe.shutdown(now, line.side);
+                Ok(())
+            })?;
         }
         Ok(())
     }

@@ -34,6 +34,7 @@ bugs! {
     ClosesAtOnce EndNotDone "closes where it should half-close";
     PretendsToClose EndNotDone "calls `write_closed` without closing";
     ForgetsWriteClosed WriteClosedNotReported "half-closes, and does not call `write_closed`";
+    GivesUpHalfway WriteClosedNotReported "returns when the half-close fails, because the peer is gone";
     HangsUp ClosedUnasked "closes after the first response";
     HalfCloses ClosedUnasked "closes its sending side with the first response";
     WritesOn WriteAfterEnd "goes on to write after the half-close";

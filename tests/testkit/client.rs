@@ -1,7 +1,7 @@
 //! A client's driver on buffers of its own: a few requests on one connection, and pauses between them.
 //! With a bug, if asked for.
 
-use crate::bug::bugs;
+use super::bug::bugs;
 use keepalive::client::{Config, Event, Reuse};
 use keepalive::testkit::client::Connection;
 use keepalive::testkit::{Clock, Ready, Stream};

@@ -1,7 +1,7 @@
 //! Scripts: written by hand, read from the crate's own case files, and drawn; played to right drivers.
 
-use crate::bug::Bug;
-use crate::{blocking, client, server};
+use super::bug::Bug;
+use super::{blocking, client, server};
 use keepalive::server::Config;
 use keepalive::testkit::{Net, Script, Side, Source, Trial, Weather, seeds};
 use std::path::Path;

@@ -1,6 +1,6 @@
 //! A server's driver on buffers of its own, of the kind that polls. With a bug, if asked for.
 
-use crate::bug::Bug;
+use super::bug::Bug;
 use keepalive::server::{Config, Event};
 use keepalive::testkit::server::Connection;
 use keepalive::testkit::{Clock, Net, Ready, Stream};
@@ -409,7 +409,10 @@ impl Driver {
             (End::ShutdownWrite, bug) => {
                 // The peer may be gone already.
                 if bug != Bug::PretendsToClose {
-                    let _ = self.stream.shutdown(Shutdown::Write);
+                    let shut = self.stream.shutdown(Shutdown::Write);
+                    if shut.is_err() && bug == Bug::GivesUpHalfway {
+                        return Some(Over::Early);
+                    }
                 }
                 if bug != Bug::ForgetsWriteClosed {
                     self.conn.write_closed(self.now());
