@@ -194,6 +194,12 @@ fn limits_are_where_the_oracle_has_them() {
         both(&format!("1;{}\r\na\r\n0\r\n\r\n", "x".repeat(n - 2)));
         both(&format!("1{}\r\na\r\n0\r\n\r\n", " ".repeat(n - 1)));
     }
+    // The overhead of a chunk is its line and two CRLFs, less 16 and twice its size.
+    for n in 16_380..16_390 {
+        let lines: String = (0..16).map(|_| format!("1;{}\r\na\r\n", "x".repeat(998))).collect();
+        let last = n - 16 * (1000 + 4 - 18) + 18 - 4 - "1;".len();
+        both(&format!("{lines}1;{}\r\na\r\n0\r\n\r\n", "x".repeat(last)));
+    }
     for n in [98, 99, 100, 101, 102, 999, 1000, 1001] {
         both(&format!("0\r\n{}\r\n", "T: 1\r\n".repeat(n)));
         request(format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", "T: 1\r\n".repeat(n - 1)));

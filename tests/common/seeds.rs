@@ -118,13 +118,20 @@ fn explained(prefix: &str, text: &str) -> Vec<Stream> {
 
 fn scripted(prefix: &str, text: &str) -> Vec<Stream> {
     let mut streams: Vec<Stream> = Vec::new();
+    // What comes from the next hop, where there is one.
+    let mut upstream: Vec<Stream> = Vec::new();
     for line in text.lines() {
         if let Some(title) = line.strip_prefix("# ") {
             streams.push(Stream::new(slug(prefix, title)));
+            let name = format!("{}-up", slug(prefix, title));
+            upstream.push(Stream { client: true, ..Stream::new(name) });
             continue;
         }
         let Some(stream) = streams.last_mut() else { continue };
         stream.script.push(line.to_owned());
+        if let Some((bytes, up)) = line.strip_prefix("<< ").zip(upstream.last_mut()) {
+            up.bytes.extend(unescape(bytes));
+        }
         if line == "role: client" || line.starts_with("forward: response") {
             stream.client = true;
         } else if let Some(bytes) = line.strip_prefix("< ") {
@@ -135,6 +142,7 @@ fn scripted(prefix: &str, text: &str) -> Vec<Stream> {
             stream.methods.push(request.split(' ').next().unwrap_or("GET").to_owned());
         }
     }
+    streams.extend(upstream.into_iter().filter(|stream| !stream.bytes.is_empty()));
     streams
 }
 
