@@ -6,6 +6,7 @@ mod common;
 use common::differential::{self, CLASSES};
 use common::framing::framing;
 use common::fuzz::TARGETS;
+use common::seeds;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
@@ -21,7 +22,7 @@ fn names(dir: &Path) -> BTreeSet<String> {
 }
 
 /// The seeds of a target that are checked in: what a fuzzer finds has other names.
-fn seeds(fuzz: &Path, target: &str) -> Vec<(String, Vec<u8>)> {
+fn checked_in(fuzz: &Path, target: &str) -> Vec<(String, Vec<u8>)> {
     let dir = fuzz.join("corpus").join(target);
     let seeds = names(&dir).into_iter().filter(|name| name.starts_with("seed-"));
     seeds.map(|name| (name.clone(), std::fs::read(dir.join(name)).expect("a seed"))).collect()
@@ -72,7 +73,8 @@ fn change(rng: &mut Rng, seed: &[u8], other: &[u8]) -> Vec<u8> {
 fn the_seeds_of_every_target_hold_and_so_do_changed_ones() {
     let Some(fuzz) = fuzz() else { return };
     for (target, run) in TARGETS {
-        let seeds = seeds(&fuzz, target);
+        let clock = std::time::Instant::now();
+        let seeds = checked_in(&fuzz, target);
         assert!(!seeds.is_empty(), "no seeds in fuzz/corpus/{target}");
         for (name, input) in &seeds {
             replay(*run, &|| format!("{target}/{name}"), input);
@@ -85,8 +87,23 @@ fn the_seeds_of_every_target_hold_and_so_do_changed_ones() {
             let input = change(rng, seed, other);
             replay(*run, &|| format!("{target}/{name}, changed"), &input);
         }
-        println!("{target}: {} seeds, {changed} changed ones", seeds.len());
+        println!("{target}: {} seeds, {changed} changed ones {:?}", seeds.len(), clock.elapsed());
     }
+}
+
+/// What the case files hold, for every target that can make use of it.
+#[test]
+fn every_case_is_an_input_that_holds() {
+    let inputs = seeds::inputs();
+    for (target, run) in TARGETS {
+        let clock = std::time::Instant::now();
+        let inputs: Vec<_> = inputs.iter().filter(|(name, ..)| name == target).collect();
+        for (_, name, input) in &inputs {
+            replay(*run, &|| format!("{target}, case {name}"), input);
+        }
+        println!("{target}: {} cases {:?}", inputs.len(), clock.elapsed());
+    }
+    assert!(inputs.len() > 5_000, "the cases are there");
 }
 
 #[test]
@@ -112,7 +129,7 @@ fn every_target_has_a_program_and_a_corpus_and_nothing_else_has() {
 fn every_wanted_difference_is_shown_by_a_seed_and_written_down() {
     let Some(fuzz) = fuzz() else { return };
     let mut shown = BTreeSet::new();
-    for (_, input) in seeds(&fuzz, "differential") {
+    for (_, input) in checked_in(&fuzz, "differential") {
         shown.extend(differential::compare(&input).map(|class| class.name));
     }
     for class in CLASSES {
@@ -176,6 +193,12 @@ fn limits_are_where_the_oracle_has_them() {
     for n in 4090..4100 {
         both(&format!("1;{}\r\na\r\n0\r\n\r\n", "x".repeat(n - 2)));
         both(&format!("1{}\r\na\r\n0\r\n\r\n", " ".repeat(n - 1)));
+    }
+    // The overhead of a chunk is its line and two CRLFs, less 16 and twice its size.
+    for n in 16_380..16_390 {
+        let lines: String = (0..16).map(|_| format!("1;{}\r\na\r\n", "x".repeat(998))).collect();
+        let last = n - 16 * (1000 + 4 - 18) + 18 - 4 - "1;".len();
+        both(&format!("{lines}1;{}\r\na\r\n0\r\n\r\n", "x".repeat(last)));
     }
     for n in [98, 99, 100, 101, 102, 999, 1000, 1001] {
         both(&format!("0\r\n{}\r\n", "T: 1\r\n".repeat(n)));

@@ -5,6 +5,7 @@
 //! differently, and behind the last one stands what is ignored or tunnelled. To make sure that there is
 //! something behind it, a sentinel follows each stream.
 
+#[allow(clippy::result_unit_err)] // public only to tests
 #[path = "../oracle/mod.rs"]
 pub mod oracle;
 

@@ -36,8 +36,11 @@ pub fn split(data: &[u8]) {
     }
 }
 
-/// Every fuzz target: its name, and what it does with its input.
-pub const TARGETS: &[(&str, fn(&[u8]))] = &[
+/// What a target does with its input.
+pub type Body = fn(&[u8]);
+
+/// Every fuzz target, by name.
+pub const TARGETS: &[(&str, Body)] = &[
     ("request_head", codec::request_head),
     ("response_head", codec::response_head),
     ("chunked", codec::chunked),

@@ -25,6 +25,7 @@ pub mod framing;
 pub mod fuzz;
 pub mod pair;
 pub mod scan;
+pub mod seeds;
 pub mod server_ops;
 pub mod split;
 

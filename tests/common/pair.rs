@@ -75,7 +75,12 @@ pub fn script(data: &[u8]) -> Script {
 
 /// The content of a message: it tells which one it is.
 fn content(tag: usize, len: usize) -> Vec<u8> {
-    (0..len).map(|i| (tag * 37 + i * 11 + 5) as u8).collect()
+    piece(tag, 0, len)
+}
+
+/// A piece of it: made when it is wanted, since it is sent in many.
+fn piece(tag: usize, from: usize, len: usize) -> Vec<u8> {
+    (from..from + len).map(|i| (tag * 37 + i * 11 + 5) as u8).collect()
 }
 
 /// One direction of a connection: what is written and not delivered, and what is delivered and unread.
@@ -113,8 +118,8 @@ struct World<'s> {
     up: Pipe,
     down: Pipe,
     /// Output of each end that the pipe has not taken.
-    client_out: Vec<u8>,
-    server_out: Vec<u8>,
+    client_out: VecDeque<u8>,
+    server_out: VecDeque<u8>,
     // the client's application
     first: usize,
     asked: usize,
@@ -161,7 +166,7 @@ impl World<'_> {
             self.client.request(now, exchange.method, &target, fields, exchange.upload.1, &mut out);
         match made {
             Ok(started) => {
-                self.client_out.extend_from_slice(&out[..started.written]);
+                self.client_out.extend(&out[..started.written]);
                 if started.plan != Plan::None {
                     self.upload = Some(Upload { tag: self.asked, at: 0, plan: started.plan });
                 }
@@ -180,16 +185,16 @@ impl World<'_> {
         let (now, room) = (self.now(), self.cut());
         let upload = self.upload.as_mut().expect("content is wanted, and there is none");
         let (len, _) = self.script.exchanges[upload.tag].upload;
-        let all = content(upload.tag, len);
         let mut out = vec![0; room.max(8)];
-        let rest = &all[upload.at..];
+        // More than there is room for, and not more than is needed for that.
+        let rest = &piece(upload.tag, upload.at, (len - upload.at).min(room + 32))[..];
         let written = if rest.is_empty() {
             let n = match upload.plan {
                 Plan::Chunked => {
                     let tag = upload.tag.to_string();
                     self.client.finish(now, [("Tag", &*tag)], &mut [0; 64]).expect("the end");
-                    let mut end = format!("0\r\nTag: {tag}\r\n\r\n").into_bytes();
-                    self.client_out.append(&mut end);
+                    let end = format!("0\r\nTag: {tag}\r\n\r\n").into_bytes();
+                    self.client_out.extend(end);
                     0
                 }
                 _ => panic!("all of it is sent, and more is wanted"),
@@ -204,7 +209,7 @@ impl World<'_> {
             }
             moved.written
         };
-        self.client_out.extend_from_slice(&out[..written]);
+        self.client_out.extend(&out[..written]);
         true
     }
 
@@ -332,7 +337,7 @@ impl World<'_> {
         }
         let mut out = [0; 128];
         let n = self.server.emit(now, &mut out).expect("room enough");
-        self.server_out.extend_from_slice(&out[..n]);
+        self.server_out.extend(&out[..n]);
         if n > 0 {
             assert!(out.starts_with(b"HTTP/1.1 100 "), "{}", out[..n].escape_ascii());
         }
@@ -355,9 +360,8 @@ impl World<'_> {
                 panic!("an answer is not finished, and no content is wanted: {:?}", self.server);
             }
             let tag = answer.tag;
-            let all = content(tag, self.script.exchanges[tag].answer.0);
-            let rest = &all[answer.at..];
-            if rest.is_empty() {
+            let all = self.script.exchanges[tag].answer.0;
+            if answer.at == all {
                 let text = tag.to_string();
                 let mut out = [0; 64];
                 let n = if answer.plan == Plan::Chunked {
@@ -365,18 +369,18 @@ impl World<'_> {
                 } else {
                     self.server.finish(now, NO_FIELDS, &mut out).expect("the end")
                 };
-                self.server_out.extend_from_slice(&out[..n]);
+                self.server_out.extend(&out[..n]);
                 self.answer = None;
                 return true;
             }
-            let piece =
-                &rest[..self.script.cuts[self.turn % self.script.cuts.len()].min(rest.len())];
+            let cut = self.script.cuts[self.turn % self.script.cuts.len()];
+            let piece = &piece(tag, answer.at, cut.min(all - answer.at))[..];
             let frame = self.server.frame(now, piece.len() as u64).expect("content");
-            self.server_out.extend_from_slice(&frame.prefix);
-            self.server_out.extend_from_slice(piece);
-            self.server_out.extend_from_slice(frame.suffix);
+            self.server_out.extend(&*frame.prefix);
+            self.server_out.extend(piece);
+            self.server_out.extend(frame.suffix);
             answer.at += piece.len();
-            if answer.at == all.len() && matches!(answer.plan, Plan::Length(_)) {
+            if answer.at == all && matches!(answer.plan, Plan::Length(_)) {
                 self.answer = None;
             }
             return true;
@@ -391,7 +395,7 @@ impl World<'_> {
         let mut out = [0; 600];
         if exchange.interim {
             let n = self.server.inform(now, 103, [("Link", "x")], &mut out).expect("interim");
-            self.server_out.extend_from_slice(&out[..n]);
+            self.server_out.extend(&out[..n]);
         }
         if exchange.manner == 2 {
             self.server.skip_content(now);
@@ -403,7 +407,7 @@ impl World<'_> {
             .server
             .respond(now, exchange.status, fields, exchange.answer.1, &mut out)
             .expect("a response that is owed");
-        self.server_out.extend_from_slice(&out[..started.written]);
+        self.server_out.extend(&out[..started.written]);
         if !matches!(started.plan, Plan::None) {
             self.answer = Some(Upload { tag, at: 0, plan: started.plan });
         }
@@ -523,8 +527,8 @@ pub fn run(script: &Script) {
             server: server::Connection::new(&server_config, at(t)),
             up: Pipe::default(),
             down: Pipe::default(),
-            client_out: Vec::new(),
-            server_out: Vec::new(),
+            client_out: VecDeque::new(),
+            server_out: VecDeque::new(),
             first: done,
             asked: done,
             upload: None,
