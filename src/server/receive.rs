@@ -317,10 +317,7 @@ impl Connection {
             f.set(ServerFacts::relayed, http10 && origin && relay);
             f.set(ServerFacts::options_bad, noted.has(flag::OPTIONS_BAD));
             let with_length = noted.has(flag::LENGTH) || noted.has(flag::LENGTH_BAD);
-            f.set(
-                ServerFacts::coding_unsafe,
-                noted.has(flag::CODING) && (http10 || with_length),
-            );
+            f.set(ServerFacts::coding_unsafe, noted.has(flag::CODING) && (http10 || with_length));
         }
         let limit = self.config.max_requests;
         f.set(ServerFacts::last, limit > 0 && self.served >= limit);
