@@ -100,9 +100,30 @@ pub(crate) fn is_space(b: u8) -> bool {
     b == b' ' || b == b'\t'
 }
 
+/// In unit tests, counts octets that a search looks at: what must be linear is counted, not timed.
+#[inline(always)]
+pub(crate) fn looked_at(octets: usize) {
+    #[cfg(test)]
+    LOOKED_AT.with(|n| n.set(n.get() + octets));
+    #[cfg(not(test))]
+    let _ = octets;
+}
+
+#[cfg(test)]
+std::thread_local! {
+    pub(crate) static LOOKED_AT: core::cell::Cell<usize> = const { core::cell::Cell::new(0) };
+}
+
 /// The position of the first control character (HTAB excepted) at or after `from`.
 #[inline]
 pub(crate) fn find_stop(bytes: &[u8], from: usize) -> Option<usize> {
+    let found = search(bytes, from);
+    looked_at(found.unwrap_or(bytes.len()).saturating_sub(from));
+    found
+}
+
+#[inline]
+fn search(bytes: &[u8], from: usize) -> Option<usize> {
     const ONES: u64 = 0x0101_0101_0101_0101;
     const HIGH: u64 = 0x8080_8080_8080_8080;
     let mut at = from;

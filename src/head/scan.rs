@@ -9,7 +9,7 @@ use super::index::Index;
 use super::note::{Noted, flag};
 use super::sweep::{self, Swept};
 use crate::block;
-use crate::bytes::{find_stop, is_space, is_stop, is_tchar, trim};
+use crate::bytes::{find_stop, is_space, is_stop, is_tchar, looked_at, trim};
 use crate::error::{Fault, Kind};
 use crate::grammar;
 use crate::limits;
@@ -277,6 +277,7 @@ impl Scan {
         if new.len() > LITTLE || bytes.len() >= bound || new.iter().any(|&b| is_stop(b)) {
             return false;
         }
+        looked_at(new.len());
         self.lines.at = bytes.len() as u16;
         true
     }

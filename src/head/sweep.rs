@@ -14,7 +14,7 @@ use super::note::may_decide;
 use super::scan::Lines;
 use super::scan::{Rules, Scan};
 use crate::block::{self, BLOCK};
-use crate::bytes::trim;
+use crate::bytes::{looked_at, trim};
 use crate::error::Fault;
 use core::hint::select_unpredictable;
 
@@ -146,6 +146,7 @@ impl Looked {
 #[inline(always)]
 fn look(window: &[u8], from: usize) -> Looked {
     let rest = window.get(from..).unwrap_or_default();
+    looked_at(rest.len().min(BLOCK));
     if let Some(block) = rest.first_chunk::<BLOCK>() {
         return Looked::new(from, block::stops(block), 1, from + BLOCK);
     }
@@ -288,6 +289,7 @@ mod tests {
     use super::super::request;
     use super::super::scan::{Rules, Scan, What};
     use super::LEAST;
+    use crate::bytes::LOOKED_AT;
     use proptest::prelude::*;
 
     /// What a scan makes of a head that comes in pieces which end at these places.
@@ -375,6 +377,56 @@ mod tests {
                 head.extend_from_slice(&behind);
                 let what = if start.starts_with("HTTP") { What::Response } else { What::Request };
                 agree(&head, &cuts, what);
+            }
+        }
+    }
+
+    /// Octets looked at for a head that comes in steps of this size.
+    fn looked_at(head: &[u8], step: usize) -> usize {
+        let rules = request::rules(32_768, 8_192, 1_000);
+        LOOKED_AT.set(0);
+        let mut scan = Scan::new();
+        for end in (step..head.len() + step).step_by(step) {
+            let bytes = &head[..end.min(head.len())];
+            if scan.creep(bytes, &rules) {
+                continue;
+            }
+            if let Some(end) = scan.advance(bytes, &rules, &mut Index::new()).expect("a good head")
+            {
+                assert_eq!(end, head.len());
+            }
+        }
+        LOOKED_AT.get()
+    }
+
+    /// However it is cut: hardly an octet is looked at twice where lines are plain, and none more than a
+    /// few times where none is.
+    #[test]
+    fn work_is_linear_in_what_was_received() {
+        for (line, most) in [
+            (format!("X-Plain: {}\r\n", "v".repeat(60)), 1.1),
+            (format!("X-Plain: {}\r\n", "v".repeat(900)), 1.1),
+            ("a: b\r\n".to_string(), 1.1),
+            (format!("X_1: {}\r\n", "v".repeat(60)), 3.0),
+            ("1:\r\n".to_string(), 34.0),
+        ] {
+            let lines = (4_000 / line.len()).min(400);
+            let head = |times| {
+                format!("GET / HTTP/1.1\r\nHost: a\r\n{}\r\n", line.repeat(times * lines))
+                    .into_bytes()
+            };
+            for step in [1, 2, 7, 15, 16, 17, 64, 127, 128, 129, 256, 1460, 32_768] {
+                let (one, two) = (looked_at(&head(1), step), looked_at(&head(2), step));
+                let factor = one as f64 / head(1).len() as f64;
+                assert!(
+                    factor <= most,
+                    "{line:?} in steps of {step}: each octet {factor:.2} times"
+                );
+                let ratio = two as f64 / one as f64;
+                assert!(
+                    ratio <= 2.1,
+                    "{line:?} in steps of {step}: twice the head costs {ratio:.2}"
+                );
             }
         }
     }
