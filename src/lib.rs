@@ -3,7 +3,9 @@
 //! # The paved path
 //!
 //! 1. [`buffered::Server`] or [`buffered::Client`], if two buffers a connection suit you.
-//! 2. [`server::Connection`] or [`client::Connection`] on buffers of your own. The contract:
+//! 2. [`server::Connection`] or [`client::Connection`] on buffers of your own.
+//!
+//! The [`guide`] begins with a server from an empty file, and goes through every runtime. The contract:
 //!
 //! * After any call (read, write, expiry, answer): `receive` until it returns no event, then `emit`, then
 //!   write, then look at `wants` and `deadline`.
@@ -59,6 +61,7 @@ mod error;
 pub mod forward;
 mod framing;
 mod grammar;
+pub mod guide;
 mod head;
 #[cfg(feature = "http")]
 #[cfg_attr(docsrs, doc(cfg(feature = "http")))]

@@ -1,15 +1,15 @@
 //! Phases of the inbound half, and the steps between them: one table for each role.
 //!
 //! Every change of phase goes through the machine's `enter`, which holds it against this table in
-//! builds with debug assertions; the diagrams in `docs/phases.md` are printed from it. A phase may
+//! builds with debug assertions; the tables and diagrams in `docs/02-states.md` are printed from it. A phase may
 //! always stay as it is, and any may be aborted.
 
 macro_rules! phases {
-    ($(#[$doc:meta])* $Phase:ident: $($name:ident)*;
+    ($(#[$doc:meta])* $Phase:ident: $($name:ident $means:literal)*;
      $($from:ident => $to:ident $why:literal;)*) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-        pub(crate) enum $Phase { $($name,)* }
+        pub(crate) enum $Phase { $(#[doc = $means] $name,)* }
 
         impl $Phase {
             /// Whether one phase may follow another.
@@ -21,6 +21,8 @@ macro_rules! phases {
             #[cfg(test)]
             const ALL: &'static [Self] = &[$(Self::$name,)*];
             #[cfg(test)]
+            const MEANINGS: &'static [&'static str] = &[$($means,)*];
+            #[cfg(test)]
             const STEPS: &'static [(Self, Self, &'static str)] =
                 &[$((Self::$from, Self::$to, $why),)*];
         }
@@ -29,7 +31,17 @@ macro_rules! phases {
 
 phases! {
     /// What a server's inbound half is at.
-    ServerPhase: Idle Head Held Reading Discard Whole Sink Linger Tunnel Over;
+    ServerPhase:
+    Idle "between requests"
+    Head "a request head has begun"
+    Held "the head is told; the content waits for the application to ask for it"
+    Reading "the content goes to the application"
+    Discard "the content is read to be thrown away, to keep the connection"
+    Whole "the request is whole, and its response is not"
+    Sink "nothing more is interpreted; it closes when the response is out"
+    Linger "half-closed: it reads until the peer closes, too"
+    Tunnel "the connection has left HTTP"
+    Over "all is over";
     Idle => Head "first octet of a request";
     Idle => Sink "idle or unused for too long, retired, EOF, too many empty lines";
     Head => Held "head complete, content to come";
@@ -52,7 +64,16 @@ phases! {
 
 phases! {
     /// What a client's inbound half is at.
-    ClientPhase: Idle Await Head Reading Discard Surplus Sink Tunnel Over;
+    ClientPhase:
+    Idle "no request is unanswered"
+    Await "a response is waited for"
+    Head "a response head has begun"
+    Reading "the content goes to the application"
+    Discard "the content is read to be thrown away, to keep the connection"
+    Surplus "bytes came that no request asked for: what are they?"
+    Sink "nothing more is interpreted: close"
+    Tunnel "the connection has left HTTP"
+    Over "aborted";
     Idle => Await "request";
     Idle => Surplus "bytes that nobody asked for";
     Idle => Sink "idle for too long, retired";
@@ -75,8 +96,17 @@ mod tables {
     use super::*;
     use std::fmt::{Debug, Write as _};
 
-    fn diagram<P: Debug + PartialEq>(title: &str, steps: &[(P, P, &str)]) -> String {
-        let mut text = format!("## {title}\n\n```mermaid\nstateDiagram-v2\n    [*] --> Idle\n");
+    fn diagram<P: Debug + PartialEq>(
+        title: &str,
+        all: &[P],
+        meanings: &[&str],
+        steps: &[(P, P, &str)],
+    ) -> String {
+        let mut text = format!("## {title}\n\n| Phase | Meaning |\n|---|---|\n");
+        for (phase, means) in all.iter().zip(meanings) {
+            writeln!(text, "| `{phase:?}` | {means} |").unwrap();
+        }
+        text += "\n```mermaid\nstateDiagram-v2\n    [*] --> Idle\n";
         for (from, to, why) in steps {
             writeln!(text, "    {from:?} --> {to:?}: {why}").unwrap();
         }
@@ -85,17 +115,22 @@ mod tables {
 
     #[test]
     fn the_diagrams_are_those_of_the_tables() {
-        let page = format!(
-            "# Phases\n\nPrinted from the tables in `src/phase.rs` by `UPDATE=1 cargo test phase`; a test fails \
-             when they differ.\nFrom every phase an abort leads to `Over`.\n\n{}\n{}",
-            diagram("Server, inbound", ServerPhase::STEPS),
-            diagram("Client, inbound", ClientPhase::STEPS)
+        use {ClientPhase as C, ServerPhase as S};
+        let printed = format!(
+            "{}\n{}",
+            diagram("Server, inbound", S::ALL, S::MEANINGS, S::STEPS),
+            diagram("Client, inbound", C::ALL, C::MEANINGS, C::STEPS)
         );
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/phases.md");
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/docs/02-states.md");
+        let page = std::fs::read_to_string(path).unwrap();
+        let (before, rest) = page.split_once("<!-- phases: printed -->\n\n").unwrap();
+        let (_, after) = rest.split_once("\n<!-- phases: end -->").unwrap();
+        let new =
+            format!("{before}<!-- phases: printed -->\n\n{printed}\n<!-- phases: end -->{after}");
         if std::env::var_os("UPDATE").is_some() {
-            std::fs::write(path, &page).unwrap();
+            std::fs::write(path, &new).unwrap();
         }
-        assert_eq!(std::fs::read_to_string(path).unwrap_or_default(), page, "run with UPDATE=1");
+        assert_eq!(std::fs::read_to_string(path).unwrap(), new, "UPDATE=1 cargo test --lib phase");
     }
 
     fn reachable<P: Copy + PartialEq>(all: &[P], steps: &[(P, P, &str)], from: P) -> usize {

@@ -4,7 +4,7 @@
 //! scripts as in `tests/scenarios.rs`, and run in the same manners: whole, byte by byte, at random
 //! cuts, with little output space. Others go through `forward`, or must be refused by the encoder.
 //!
-//! `docs/vulnerabilities.md` is written from the cases: `UPDATE=1 cargo test --test attacks`.
+//! `docs/04-vulnerabilities.md` is written from the cases: `UPDATE=1 cargo test --test attacks`.
 #![allow(clippy::indexing_slicing, clippy::string_slice)]
 
 #[path = "scenarios/case.rs"]
@@ -584,13 +584,13 @@ fn a_wrong_expectation_is_noticed() {
 
 #[test]
 fn the_document_is_written_from_the_cases() {
-    let path = root().join("docs/vulnerabilities.md");
+    let path = root().join("docs/04-vulnerabilities.md");
     let text = document(&classes());
     if std::env::var_os("UPDATE").is_some() {
         std::fs::write(&path, &text).unwrap();
     }
     let old = std::fs::read_to_string(&path).unwrap_or_default();
-    assert!(old == text, "docs/vulnerabilities.md differs: UPDATE=1 cargo test --test attacks");
+    assert!(old == text, "docs/04-vulnerabilities.md differs: UPDATE=1 cargo test --test attacks");
 }
 
 /// What stands before the classes.

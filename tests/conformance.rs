@@ -1,4 +1,4 @@
-//! `docs/conformance.md` against the house: each test that it names exists, each place that it names
+//! `docs/03-conformance.md` against the house: each test that it names exists, each place that it names
 //! is there, none of the requirements is missing, and its sums are right. Behind that, the tests that
 //! the page needs and that stand nowhere else.
 #![allow(clippy::indexing_slicing, clippy::string_slice)]
@@ -17,7 +17,7 @@ fn read(path: &Path) -> Option<String> {
 }
 
 fn page() -> String {
-    read(&root().join("docs/conformance.md")).expect("the page")
+    read(&root().join("docs/03-conformance.md")).expect("the page")
 }
 
 /// How many sentences with MUST, MUST NOT, SHOULD, SHOULD NOT, REQUIRED or RECOMMENDED each section has

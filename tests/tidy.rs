@@ -32,7 +32,8 @@ fn text(path: &Path) -> String {
 /// The modules in the order in which they may use each other: each only what stands before it, or
 /// beside it in the same row. Both machines name the other's errors, so `error` knows of reuse.
 const ORDER: &[&[&str]] = &[
-    &["time", "bytes", "block"],
+    // The guide is prose.
+    &["time", "bytes", "block", "guide"],
     &["limits", "error"],
     &["grammar"],
     &[
