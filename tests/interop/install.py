@@ -94,14 +94,19 @@ def python(package: str) -> bool:
 
     if there():
         return True
-    if not os.access(program, os.X_OK) and not ran([sys.executable, "-m", "venv", str(VENV)]):
-        return False
+    if not os.access(program, os.X_OK):
+        make = [sys.executable, "-m", "venv", "--clear", str(VENV)]
+        # Debian has a package of its own for it.
+        if not ran(make) and not (apt("install", "python3-venv") and ran(make)):
+            return False
     return ran([program, "-m", "pip", "install", "--quiet", PIP[package]]) and there()
 
 
 def undici() -> bool:
     package = NPM / "node_modules" / "undici" / "package.json"
-    if not package.exists() and shutil.which("npm"):
+    if not package.exists():
+        if not shutil.which("npm"):
+            apt("install", "--no-install-recommends", "npm")
         NPM.mkdir(parents=True, exist_ok=True)
         quiet = ["--no-audit", "--no-fund", "--ignore-scripts", "--loglevel=error"]
         ran(["npm", "install", *quiet, "--prefix", str(NPM), UNDICI])

@@ -256,10 +256,10 @@ class Python(Told):
 
 
 VERSIONS |= {
-    "nginx": lambda h: [install.which("nginx"), "-v"],
-    "Apache": lambda h: [install.which("apache2"), "-v"],
-    "lighttpd": lambda h: [install.which("lighttpd"), "-v"],
-    "HAProxy, nginx": lambda h: [install.which("haproxy"), "-v"],
+    "nginx": lambda h: ["nginx", "-v"],
+    "Apache": lambda h: ["apache2", "-v"],
+    "lighttpd": lambda h: ["lighttpd", "-v"],
+    "HAProxy, nginx": lambda h: ["haproxy", "-v"],
     "node http.Server": lambda h: ["node", "--version"],
     "Go net/http server": lambda h: ["go", "version"],
     "http.server": lambda h: [PYTHON, "--version"],
@@ -384,7 +384,7 @@ SETTINGS = {
 }
 for name, setting in SETTINGS.items():
     # lighttpd looks at its clock once a second.
-    late = 2500 if name == "lighttpd" else 1600
+    late = 3000 if name == "lighttpd" else 2000
     idle(name, setting, late, [1] * 3, 1000)
     idle(name, setting, 500, [4], 2000)
     edge = 1500 if name == "lighttpd" else 1000
