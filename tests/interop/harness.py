@@ -143,8 +143,8 @@ class Server:
     """A running `serve`. Its output goes to files, so no pipe of it can ever be full."""
 
     def __init__(self, h: "Harness", arguments: tuple[str, ...]):
-        name = "serve" + "".join(arguments)
-        self.stdout, self.stderr = h.temporary / f"{name}.out", h.temporary / f"{name}.err"
+        name = next(h.fresh)
+        self.stdout, self.stderr = name.with_suffix(".out"), name.with_suffix(".err")
         self.command = " ".join(["serve", *arguments])
         command = [*h.programs["serve"], "--listen", "127.0.0.1:0", *arguments]
         self.process = h.start(command, self.stdout, self.stderr)
@@ -294,6 +294,12 @@ def text(value: object) -> str:
 
 
 def report(rows: list[Row]) -> int:
+    """The table, what failed in full, and the verdict."""
+    show(rows)
+    return verdict(len(rows), sum(not row.ok for row in rows))
+
+
+def show(rows: list[Row]) -> None:
     def clip(value: object, width: int) -> str:
         line = text(value)
         return line if len(line) <= width else line[: width - 1] + "…"
@@ -308,10 +314,13 @@ def report(rows: list[Row]) -> int:
     for line in table:
         print("  ".join(cell.ljust(width) for cell, width in zip(line, widths)).rstrip())
 
-    failures = [row for row in rows if not row.ok]
-    for row in failures:  # again, unclipped: this is what one wants to read
+    for row in (row for row in rows if not row.ok):  # again, unclipped: this is what one wants to read
         print(f"\nFAIL {row.peer}: {row.check}")
         print(f"  expected {text(row.expected)[:2000]}\n  seen     {text(row.seen)[:2000]}")
-    print(f"\n{len(rows)} checked, {len(failures)} failed")
+
+
+def verdict(checked: int, failed: int) -> int:
+    """Says it, and returns the exit status. Nothing checked is a failure, too."""
+    print(f"\n{checked} checked, {failed} failed")
     sys.stdout.flush()
-    return 1 if failures or not rows else 0
+    return 1 if failed or not checked else 0

@@ -4,11 +4,12 @@ import json
 import os
 import pathlib
 import re
+import shlex
 import signal
 import subprocess
 import time
 
-from harness import BUILD_SECONDS, ROOT, Harness, poll
+from harness import BUILD_SECONDS, ROOT, Harness, build_examples, poll
 
 MANIFEST = ROOT / "examples" / "runtimes" / "Cargo.toml"
 
@@ -36,6 +37,25 @@ def build() -> dict[str, str] | None:
         for message in messages
         if message.get("reason") == "compiler-artifact" and message.get("executable")
     }
+
+
+def programs(
+    serve: str | None, fetch: str | None, epoll: str | None
+) -> dict[str, list[str]] | None:
+    """The command of each program that the checks run: what is given, or else what is built."""
+    given = {"serve": serve, "fetch": fetch, "epoll_server": epoll}
+    built: dict[str, str] = {}
+    if not (serve and fetch):
+        examples = build_examples()
+        if examples is None:
+            return None
+        built |= examples
+    if not epoll:
+        others = build()
+        if others is None:
+            return None
+        built |= others
+    return {name: shlex.split(command or built[name]) for name, command in given.items()}
 
 
 class Program:
