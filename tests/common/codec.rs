@@ -3,7 +3,8 @@
 use keepalive::client::{self, Reuse};
 use keepalive::server;
 use keepalive::{
-    Content, Instant, Io, Kind, Line, Plan, RequestFraming, RequestHead, ResponseHead, SendError,
+    Content, Field, Instant, Io, Kind, Line, Part, Plan, Prepared, RequestFraming, RequestHead,
+    ResponseHead, SendError,
 };
 
 const NOW: Instant = Instant::from_micros(0);
@@ -236,6 +237,39 @@ fn clean(lines: &[(Vec<u8>, Vec<u8>)]) -> bool {
     lines.iter().all(|(n, v)| is_token(n) && is_value(v))
 }
 
+/// The first half of the lines as a prepared block, and then the rest: `send` writes as with all of them
+/// as lines, octet for octet. What a block refuses cannot be sent as a line either, or is the machine's.
+fn as_with_a_block<T: std::fmt::Debug + PartialEq>(
+    lines: &[(Vec<u8>, Vec<u8>)],
+    plain: (&Result<T, SendError>, &[u8]),
+    mut send: impl FnMut(&[Field<'_>], &mut [u8]) -> Result<T, SendError>,
+) {
+    let (front, back) = lines.split_at(lines.len() / 2);
+    match Prepared::<1024>::new(given(front)) {
+        Ok(block) => {
+            let fields: Vec<_> = block.into_iter().chain(given(back).map(Field::from)).collect();
+            let mut out = [0; 4096];
+            assert_eq!(&send(&fields, &mut out), plain.0, "with {block:?}");
+            assert_eq!(out, plain.1, "with {block:?}");
+        }
+        Err(SendError::Invalid(Part::Reserved)) => {
+            let machine = [
+                "Connection",
+                "Keep-Alive",
+                "Proxy-Connection",
+                "Content-Length",
+                "Transfer-Encoding",
+                "Upgrade",
+                "TE",
+                "Expect",
+                "Host",
+            ];
+            assert!(given(front).any(|line| machine.iter().any(|name| line.is(name))));
+        }
+        Err(_) => assert!(plain.0.is_err()),
+    }
+}
+
 fn trim(v: &[u8]) -> &[u8] {
     let start = v.iter().position(|&b| b != b' ' && b != b'\t').unwrap_or(v.len());
     let end = v.iter().rposition(|&b| b != b' ' && b != b'\t').map_or(start, |n| n + 1);
@@ -368,6 +402,10 @@ pub fn encode_decode(data: &[u8]) {
     let lines = host.into_iter().chain(given(&fields));
     let before = client.clone();
     let made = client.request(NOW, &method, &target, lines, body.declared, &mut out);
+    as_with_a_block(&fields, (&made, &out), |fields, out| {
+        let fields = host.into_iter().map(Field::from).chain(fields.iter().copied());
+        before.clone().request(NOW, &method, &target, fields, body.declared, out)
+    });
     let bad = [&b"CONNECT"[..], b"TRACE"].contains(&method.as_bytes())
         || http10 && body.declared == Content::Unknown;
     let fine = is_token(method.as_bytes())
@@ -442,7 +480,11 @@ pub fn encode_decode(data: &[u8]) {
     let body = carried(s);
     let code = keepalive::Status { code: status, reason: reason.as_deref() };
     let before = server.clone();
+    let mut out = [0; 4096];
     let made = server.respond(NOW, code, given(&fields), body.declared, &mut out);
+    as_with_a_block(&fields, (&made, &out), |fields, out| {
+        before.clone().respond(NOW, code, fields.iter().copied(), body.declared, out)
+    });
     let empty = matches!(body.declared, Content::None | Content::Length(0));
     let refused = match status {
         204 | 205 => !empty,

@@ -8,7 +8,7 @@ use super::codec::Source;
 use super::unpack;
 use keepalive::client;
 use keepalive::server;
-use keepalive::{Content, Failure, Instant, Kind, RequestHead, ResponseHead};
+use keepalive::{Content, Failure, Fields, Instant, Kind, Line, RequestHead, ResponseHead};
 
 const NOW: Instant = Instant::from_micros(0);
 
@@ -25,8 +25,71 @@ fn failed(f: Failure) -> Found {
     Found::Failed(f.kind, f.offset)
 }
 
+/// The field lines of a head, read from its octets as plainly as can be. A folded line is one line, with its
+/// pieces joined as they came.
+fn plain_lines(head: &[u8]) -> Vec<(Vec<u8>, Vec<u8>)> {
+    let mut lines: Vec<Vec<u8>> = Vec::new();
+    for line in head.split(|&b| b == b'\n').skip(1) {
+        let line = line.strip_suffix(b"\r").unwrap_or(line);
+        match (line.first(), lines.last_mut()) {
+            (None, _) => break,
+            (Some(b' ' | b'\t'), Some(last)) => {
+                last.push(b' ');
+                last.extend_from_slice(spaceless(line));
+            }
+            _ => lines.push(line.to_vec()),
+        }
+    }
+    let pair = |line: &Vec<u8>| {
+        let colon = line.iter().position(|&b| b == b':').expect("a colon");
+        (line[..colon].to_vec(), line[colon + 1..].to_vec())
+    };
+    lines.iter().map(pair).map(|(name, value)| (name, spaceless(&value).to_vec())).collect()
+}
+
+fn spaceless(mut v: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = v {
+        v = rest;
+    }
+    v
+}
+
+/// The fields of a head are its lines; and each way to ask for one finds the same.
+fn assert_fields(fields: Fields<'_>, head: &[u8]) {
+    let plain = plain_lines(head);
+    let joined = |line: Line<'_>| {
+        let pieces: Vec<_> = line.pieces().map(<[u8]>::to_vec).collect();
+        (line.name.to_vec(), spaceless(&pieces.join(&b' ')).to_vec())
+    };
+    let came: Vec<_> = fields.map(joined).collect();
+    // Folds of nothing but spaces are joined in one way or another.
+    if !head.windows(2).any(|w| w[0] == b'\n' && matches!(w[1], b' ' | b'\t')) {
+        assert_eq!(came, plain);
+    } else {
+        assert_eq!(came.len(), plain.len());
+        assert!(came.iter().zip(&plain).all(|(a, b)| a.0 == b.0));
+        let squeezed = |v: &[u8]| v.split(|&b| b == b' ').collect::<Vec<_>>().concat();
+        assert!(came.iter().zip(&plain).all(|(a, b)| squeezed(&a.1) == squeezed(&b.1)));
+    }
+    for (n, line) in fields.enumerate() {
+        let Ok(name) = std::str::from_utf8(line.name) else { continue };
+        let (lower, upper) = (name.to_ascii_lowercase(), name.to_ascii_uppercase());
+        let same: Vec<_> = fields.filter(|l| l.is(&lower)).map(|l| l.value).collect();
+        assert_eq!(fields.all(&upper).collect::<Vec<_>>(), same);
+        assert_eq!(fields.get(&lower), same.first().copied());
+        // From the middle on it is the same.
+        let mut later = fields;
+        assert_eq!(later.nth(n), Some(line));
+        assert_eq!(later.count(), came.len() - n - 1);
+        if n > 40 {
+            break;
+        }
+    }
+}
+
 /// All that a request head tells.
 fn request_told(head: &RequestHead<'_>) -> Vec<String> {
+    assert_fields(head.fields(), head.as_bytes());
     let mut told = vec![
         format!("{:?} {:?}", head.method(), head.target().escape_ascii().to_string()),
         format!("{} {:?}", head.version(), head.framing()),
@@ -42,6 +105,7 @@ fn request_told(head: &RequestHead<'_>) -> Vec<String> {
 
 /// All that a response head tells.
 fn response_told(head: &ResponseHead<'_>) -> Vec<String> {
+    assert_fields(head.fields(), head.as_bytes());
     let mut told = vec![
         format!("{} {:?}", head.status(), head.reason().escape_ascii().to_string()),
         format!("{} {:?}", head.version(), head.framing()),
