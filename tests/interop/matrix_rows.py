@@ -26,10 +26,12 @@ AT_ONCE = 12
 
 @dataclasses.dataclass(frozen=True)
 class Totals:
-    """An expectation for what happens at the same time: who carries how many is then chance."""
+    """An expectation for what happens at the same time: who carries how many is then chance. But none
+    carries more than `each`, if that is given."""
 
     connections: object
     requests: object
+    each: int | None = None
 
     def __str__(self) -> str:
         return f"{self.connections!r} with {self.requests!r}"
@@ -70,6 +72,8 @@ class Row:
         wanted = self.wanted
         if isinstance(wanted, list):
             wanted = Totals(len(wanted), sum(wanted))
+        if wanted.each and isinstance(self.seen, list) and max(self.seen, default=0) > wanted.each:
+            return False
         connections, requests = self.totals()
         return bool(wanted.connections == connections and wanted.requests == requests)
 
@@ -214,14 +218,15 @@ def show(rows: list[Row], version: dict[str, str]) -> None:
 
 def markdown(rows: list[Row], version: dict[str, str]) -> str:
     """The short table of the README: a line for each peer."""
-    lines = ["| Peer | Against | Rows | Connections | Requests | Failed |", "|---|---|---|---|---|---|"]
-    for peer, ours in dict.fromkeys((row.peer, row.ours) for row in rows):
-        own = [row for row in rows if (row.peer, row.ours) == (peer, ours)]
+    lines = ["| Peer | Against our | Rows | Connections | Requests | Failed |", "|---|---|---|---|---|---|"]
+    for peer in dict.fromkeys(row.peer for row in rows):
+        own = [row for row in rows if row.peer == peer]
+        ours = ", ".join(f"`{name}`" for name in dict.fromkeys(row.ours for row in own))
         connections = sum(row.totals()[0] for row in own)
         requests = sum(row.totals()[1] for row in own)
         bad = sum(not row.ok for row in own)
         name = f"{peer} {version.get(peer, '')}".strip()
-        lines.append(f"| {name} | `{ours}` | {len(own)} | {connections} | {requests} | {bad} |")
+        lines.append(f"| {name} | {ours} | {len(own)} | {connections} | {requests} | {bad} |")
     return "\n".join(lines)
 
 
