@@ -195,7 +195,7 @@ pub fn chunked(data: &[u8]) {
 
 /// A field line, mostly one that may be sent.
 fn line(source: &mut Source<'_>) -> (Vec<u8>, Vec<u8>) {
-    const NAMES: [&[u8]; 12] = [
+    const NAMES: [&[u8]; 13] = [
         b"X-A",
         b"x-a",
         b"Date",
@@ -208,6 +208,7 @@ fn line(source: &mut Source<'_>) -> (Vec<u8>, Vec<u8>) {
         b"If-None-Match",
         b"Link",
         b"X",
+        b"TE",
     ];
     let name = match source.byte() {
         0..12 => {
