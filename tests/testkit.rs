@@ -23,6 +23,8 @@ mod scripts;
 mod server;
 #[path = "testkit/strategies.rs"]
 mod strategies;
+#[path = "testkit/watch.rs"]
+mod watch;
 
 use bug::Bug;
 use keepalive::server::Config;

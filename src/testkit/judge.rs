@@ -473,11 +473,11 @@ impl Judge {
     /// After it.
     pub(super) fn consumed(&mut self, now: Instant, n: usize, what: Option<&'static str>) {
         if n > 0 || what.is_some() {
-            self.moved();
             self.step(now, || format!("receive: consumed {n}, {}", what.unwrap_or("no event")));
         }
         let n = n.min(self.arrived.len());
         if n > 0 {
+            self.moved();
             self.last = self.arrived.drain(..n).collect();
             let spare = self.last.len().saturating_sub(KEPT);
             self.last.drain(..spare);
