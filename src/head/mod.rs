@@ -1,8 +1,8 @@
 //! Heads: start line and field section, validated once and borrowed from the caller's bytes.
 //!
-//! [`scan`] reads a head as it arrives, [`note`] keeps what its fields say that decides, [`sweep`] does so quickly for plain ones, and
-//! [`index`] keeps where lines are; [`request`] and [`response`] give the head to the application, and
-//! [`fields`] walks the field lines.
+//! [`scan`] reads a head as it arrives, [`sweep`] does so quickly for plain ones, [`note`] keeps what the
+//! fields say that decides anything, and [`index`] where lines are; [`request`] and [`response`] give the
+//! head to the application, and [`fields`] walks the field lines.
 
 pub(crate) mod fields;
 pub(crate) mod index;
