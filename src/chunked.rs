@@ -576,6 +576,35 @@ mod tests {
     }
 
     #[test]
+    fn decoders_are_the_same_that_read_on_alike() {
+        use std::hash::{DefaultHasher, Hash, Hasher};
+        let behind = |input: &[u8]| {
+            let mut decoder = Decoder::new();
+            let mut rest = input;
+            while let Ok((n, Found::Content(_))) = decoder.step(rest, usize::MAX, false) {
+                rest = &rest[n..];
+            }
+            decoder
+        };
+        let print = |decoder: Decoder| {
+            let mut hasher = DefaultHasher::new();
+            decoder.hash(&mut hasher);
+            hasher.finish()
+        };
+        let places: [&[u8]; 9] =
+            [b"", b"1", b"11", b"1 ", b"1;", b"1\r", b"2\r\n", b"2\r\na", b"2\r\nab"];
+        for (n, a) in places.iter().enumerate() {
+            for (m, b) in places.iter().enumerate() {
+                assert_eq!(behind(a) == behind(b), n == m, "{n} {m}");
+                assert_eq!(print(behind(a)) == print(behind(b)), n == m, "{n} {m}");
+            }
+        }
+        // What was read before, and is no debt, makes no difference.
+        let (a, b) = (behind(b"2\r\nab"), behind(b"003\r\nabc"));
+        assert_eq!((a, print(a)), (b, print(b)));
+    }
+
+    #[test]
     fn only_data_can_go_past() {
         let mut decoder = Decoder::new();
         let mut read = |bytes: &[u8], past: &[u64]| {

@@ -394,6 +394,7 @@ fn a_checkout_reads_and_judges() {
     assert_eq!(http.unread(), b"x");
     let mut http = answered();
     assert_eq!(http.checkout(NOW, says(b"")), Reuse::No(CloseReason::PeerClosed));
+    assert_eq!(http.wants().end, Some(End::Close(CloseReason::PeerClosed)));
     let mut http = answered();
     let lost = http.checkout(NOW, |_| Io::Lost(Lost::Reset));
     assert_eq!(lost, Reuse::No(CloseReason::TransportLost));
