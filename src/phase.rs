@@ -1,7 +1,8 @@
 //! Phases of the inbound half, and the steps between them: one table for each role.
 //!
 //! Every change of phase goes through the machine's `enter`, which holds it against this table in
-//! builds with debug assertions; the tables and diagrams in `docs/02-states.md` are printed from it. A phase may
+//! builds with debug assertions; the tables and diagrams in `docs/02-states.md` are printed from
+//! it. A phase may
 //! always stay as it is, and any may be aborted.
 
 macro_rules! phases {

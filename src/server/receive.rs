@@ -38,7 +38,8 @@ const DECIDES: u32 = flag::CLOSE
     | flag::CODING;
 
 impl Connection {
-    /// As the slowest peers send a head: a few octets in the middle of a line, and nothing to be told. Whether
+    /// As the slowest peers send a head: a few octets in the middle of a line, and nothing to be
+    /// told. Whether
     /// it is so; then all is done.
     #[inline]
     pub(super) fn creeps(&mut self, unread: &[u8], room: usize) -> bool {
