@@ -167,14 +167,21 @@ pub fn weather(seed: u64) -> Weather {
     }
 }
 
-pub fn style(rng: &mut Rng) -> Style {
+pub fn style(rng: &mut Rng, calm: bool) -> Style {
     let fine = |r: &mut Rng| r.pick(&[1 << 20, 1 << 20, 1 << 20, 1 << 20, 600, 40]) as usize;
-    Style {
+    let mut style = Style {
         read: fine(rng),
         write: fine(rng),
         lazy: rng.pick(&[0, 30, 200]),
         nap: rng.pick(&[10, 2 * MS, 20 * MS]),
+    };
+    // S2.3, S3: a client is idle from the last octet that it read, a server from the last one that was taken
+    // off it. Who reads more slowly than the margin allows, while the rest waits in the network, runs into
+    // a connection that the server has closed: that is no bad luck, and not calm.
+    if calm && style.read < 4096 {
+        style.nap = 10;
     }
+    style
 }
 
 pub fn job(seed: u64, id: u32, w: &Weather, clock: &mut u64) -> Job {

@@ -329,8 +329,8 @@ impl Relay {
             let link = world::link(sh, now, name);
             let config = sh.w.client.http10(false).one_shot(false).gateway(true);
             let m = client::Connection::new(&config, at(now));
-            let port = Port::new(m, 0, config.receive_buffer(), style(&mut sh.rng));
-            let far = style(&mut sh.rng);
+            let port = Port::new(m, 0, config.receive_buffer(), style(&mut sh.rng, sh.w.calm));
+            let far = style(&mut sh.rng, sh.w.calm);
             let server = Server::new(now, sh, far, name);
             say!(sh, now, "relay {}: connects to {name}, {:?}", self.name, link.fault);
             self.backs.push(Back { port, link, server, left: false });

@@ -176,9 +176,9 @@ impl World {
         let (now, name) = (self.now, self.made);
         let link = link(&mut self.sh, now, name);
         say!(self.sh, now, "client {name}: connects, {:?}", link.fault);
-        let style = plan::style(&mut self.sh.rng);
+        let style = plan::style(&mut self.sh.rng, self.sh.w.calm);
         let client = Client::new(now, &self.sh, style, name);
-        let style = plan::style(&mut self.sh.rng);
+        let style = plan::style(&mut self.sh.rng, self.sh.w.calm);
         let far = if self.sh.w.relay {
             Far::Relay(Box::new(Relay::new(now, &self.sh, style, name)))
         } else {
