@@ -407,7 +407,10 @@ fn forwarded_response(bytes: &[u8], b: u8, method: &str) {
             lines.iter().filter(|(n, _)| !is(n, &["Via"])).cloned().collect::<Vec<_>>()
         };
         assert_eq!(stays(&owned(again.lines())), stays(&lines));
-        assert_eq!(again.content(), read.outbound());
+        // S8.7: a 205 says `Content-Length: 0`, whichever of the two is declared.
+        let empty = [Content::None, Content::Length(0)];
+        let reset = read.status() == 205 && empty.contains(&read.outbound());
+        assert!(again.content() == read.outbound() || reset && empty.contains(&again.content()));
     }
 }
 
