@@ -235,7 +235,11 @@ fn given(lines: &[(Vec<u8>, Vec<u8>)]) -> impl Iterator<Item = Line<'_>> {
 }
 
 fn clean(lines: &[(Vec<u8>, Vec<u8>)]) -> bool {
-    lines.iter().all(|(n, v)| is_token(n) && is_value(v))
+    // RFC 9112 §7.4: chunked goes without saying, and must.
+    let chunked =
+        |v: &[u8]| v.split(|&b| b == b',').any(|m| trim(m).eq_ignore_ascii_case(b"chunked"));
+    let says_chunked = |n: &[u8], v: &[u8]| n.eq_ignore_ascii_case(b"te") && chunked(v);
+    lines.iter().all(|(n, v)| is_token(n) && is_value(v) && !says_chunked(n, v))
 }
 
 /// The first half of the lines as a prepared block, and then the rest: `send` writes as with all of them
