@@ -8,7 +8,7 @@ use keepalive::testkit::{
 };
 use keepalive::{Instant, RequestHead, server as core_server};
 use proptest::prelude::*;
-use proptest::test_runner::{TestError, TestRunner};
+use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
 
 fn cases(cases: u32) -> ProptestConfig {
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
@@ -72,7 +72,9 @@ proptest! {
 /// one message that asks for it.
 #[test]
 fn what_fails_shrinks_to_what_matters() {
-    let mut runner = TestRunner::new(cases(500));
+    // Where shrinking comes to rest depends on where it began: one beginning, so that it is the same place.
+    let rng = TestRng::deterministic_rng(RngAlgorithm::ChaCha);
+    let mut runner = TestRunner::new_with_rng(cases(500), rng);
     let peers = (strategy::client(), strategy::weather());
     let failed = runner.run(&peers, |(script, weather)| {
         let trial = Trial::of_server(1).script(script).weather(weather);
