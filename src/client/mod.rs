@@ -706,3 +706,65 @@ const STICKY: ClientFacts = ClientFacts::application
     .and(ClientFacts::draining)
     .and(ClientFacts::lifetime)
     .and(ClientFacts::pressure);
+
+#[cfg(test)]
+mod tests {
+    //! What the short cuts must not forget.
+
+    use super::*;
+    use crate::content::Content;
+    use core::time::Duration;
+
+    const NOW: Instant = Instant::from_millis(0);
+
+    /// A request went out.
+    fn asked(config: &Config) -> Connection {
+        let mut conn = Connection::new(config, NOW);
+        let mut out = [0; 128];
+        let host = [("Host", "a")];
+        let sent = conn.request(NOW, "GET", "/", host, Content::None, &mut out).unwrap();
+        conn.transmitted(NOW, sent.written as u64);
+        conn
+    }
+
+    /// And was answered.
+    fn idle(config: &Config) -> Connection {
+        let mut conn = asked(config);
+        conn.receive(NOW, b"HTTP/1.1 204 No Content\r\n\r\n", usize::MAX);
+        assert!(matches!(conn.receive(NOW, b"", usize::MAX).event, Some(Event::End(_))));
+        conn
+    }
+
+    #[test]
+    fn a_check_that_meets_eof_ends_the_connection() {
+        let mut conn = idle(&Config::direct());
+        assert_eq!(conn.checkout(NOW, Io::Done(0), b""), Reuse::No(CloseReason::PeerClosed));
+        assert_eq!(conn.wants().end, Some(End::Close(CloseReason::PeerClosed)));
+        assert_eq!(conn.deadline(), None);
+    }
+
+    #[test]
+    fn a_check_heeds_what_was_due_before_it() {
+        let second = Duration::from_secs;
+        let mut conn = idle(&Config::direct().idle(second(60)).lifetime(Some(second(10))));
+        let late = NOW + second(10);
+        assert!(matches!(conn.clone().checkout(NOW, Io::Nothing, b""), Reuse::Ready { .. }));
+        assert_eq!(conn.checkout(late, Io::Nothing, b""), Reuse::No(CloseReason::Lifetime));
+    }
+
+    #[test]
+    fn a_whole_chunk_ends_a_pause() {
+        let mut conn = asked(&Config::direct());
+        let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        conn.receive(NOW, head, usize::MAX);
+        // Content waits for room, and is then spliced past the machine.
+        assert_eq!(conn.receive(NOW, b"3\r\nabc", 0).consumed, 3);
+        assert_eq!(conn.deadline(), None);
+        conn.bypassed(NOW, 3);
+        let late = NOW + Duration::from_secs(1);
+        let step = conn.receive(late, b"\r\n3\r\ndef\r\n", usize::MAX);
+        assert_eq!(step.event, Some(Event::Content(b"def")));
+        assert_eq!(conn.deadline().map(|d| d.at), Some(late + Duration::from_secs(300)));
+        conn.check_invariants();
+    }
+}

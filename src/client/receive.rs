@@ -367,7 +367,6 @@ impl Connection {
             Ok(found) => found,
             Err(fault) => return self.fail(fault, bytes),
         };
-        let cut_short = body.cut_short();
         if n > 0 {
             self.touch(now);
         }
@@ -388,21 +387,26 @@ impl Connection {
                 }
                 Wait(n)
             }
-            Piece::Nothing if self.flags & is::EOF != 0 => match cut_short {
-                // S6.7: an EOF that may be a truncation completes nothing.
-                None if self.flags & is::TRUNCATED == 0 => {
+            Piece::Nothing if self.flags & is::EOF != 0 => match self.cut_short() {
+                Some(kind) => self.fail(Fault::new(kind, bytes.len()), bytes),
+                None => {
                     self.finish_exchange(now);
                     Found(n, Event::End(Trailers::NONE))
-                }
-                kind => {
-                    let kind = kind.unwrap_or(Kind::IncompleteContent);
-                    self.fail(Fault::new(kind, bytes.len()), bytes)
                 }
             },
             Piece::Nothing => {
                 self.resume(now);
                 Wait(n)
             }
+        }
+    }
+
+    /// What EOF means here. S6.7: an EOF that may be a truncation completes nothing.
+    fn cut_short(&self) -> Option<Kind> {
+        let Rx::Reading(body) = &self.rx else { return None };
+        match body.cut_short() {
+            None if self.flags & is::TRUNCATED != 0 => Some(Kind::IncompleteContent),
+            kind => kind,
         }
     }
 
