@@ -67,6 +67,17 @@ pub(crate) fn few_letters(octets: &[u8; 16]) -> usize {
     select_unpredictable(none, 8, 0) + (half.trailing_zeros() / 8) as usize
 }
 
+/// The same behind the first `skip` octets, which are fewer than 16: of what stands near an end.
+#[inline(always)]
+pub(crate) fn last_letters(octets: &[u8; 16], skip: usize) -> usize {
+    let mut others = [0u8; 16];
+    for (other, &b) in others.iter_mut().zip(octets) {
+        *other = if is_letter(b) { 0 } else { 0xff };
+    }
+    let others = u128::from_le_bytes(black_box(others)) >> (8 * (skip % 16));
+    (others.trailing_zeros() as usize / 8).min(16 - skip % 16)
+}
+
 /// Bit n is set where octet n is a stop, as in [`stops`].
 #[inline(always)]
 pub(crate) fn few_stops(octets: &[u8; 16]) -> u64 {
@@ -133,9 +144,19 @@ pub(crate) fn is_target(line: &[u8], begin: usize, end: usize) -> bool {
     let bad = |b: u8| (b <= b' ') | (b == b'#');
     let Some(target) = line.get(begin..end) else { return false };
     if let Some(last) = line.get(..end).and_then(|l| l.last_chunk::<16>()) {
+        let away = 16usize.saturating_sub(target.len());
+        if away > 0 {
+            let marks = u128::from_le_bytes(marked(last, bad));
+            return marks.checked_shr(8 * away as u32).unwrap_or(0) == 0;
+        }
         let (whole, _) = target.as_chunks::<16>();
-        let last = few(last, bad) >> 16usize.saturating_sub(target.len());
-        return last == 0 && whole.iter().all(|octets| few(octets, bad) == 0);
+        let all = whole.iter().fold(marked(last, bad), |mut all, octets| {
+            for (mark, &b) in all.iter_mut().zip(octets) {
+                *mark |= if bad(b) { 0xff } else { 0 };
+            }
+            all
+        });
+        return u128::from_le_bytes(black_box(all)) == 0;
     }
     match line.first_chunk::<16>() {
         Some(first) => few(first, bad) & ((1 << end) - 1) >> begin << begin == 0,
@@ -143,14 +164,20 @@ pub(crate) fn is_target(line: &[u8], begin: usize, end: usize) -> bool {
     }
 }
 
-/// Bit n is set where octet n is hit.
+/// 0xff for each octet that is hit.
 #[inline(always)]
-fn few(octets: &[u8; 16], is_hit: impl Fn(u8) -> bool) -> u64 {
+fn marked(octets: &[u8; 16], is_hit: impl Fn(u8) -> bool) -> [u8; 16] {
     let mut hits = [0u8; 16];
     for (hit, &b) in hits.iter_mut().zip(octets) {
         *hit = if is_hit(b) { 0xff } else { 0 };
     }
-    let hits = black_box(hits);
+    black_box(hits)
+}
+
+/// Bit n is set where octet n is hit.
+#[inline(always)]
+fn few(octets: &[u8; 16], is_hit: impl Fn(u8) -> bool) -> u64 {
+    let hits = marked(octets, is_hit);
     let ([low, high], _) = hits.as_chunks::<8>() else { return 0 };
     // Octet n keeps bit n, and all are added up in the highest.
     let gather = |half: &[u8; 8]| {

@@ -6,6 +6,9 @@
 /// Lines that are noted: a browser sends fewer, as a rule.
 const MOST: usize = 24;
 
+/// In place of their number, where none are noted any more.
+const GIVEN_UP: u8 = u8::MAX;
+
 #[derive(Clone, Copy)]
 pub(crate) struct Index {
     /// Where the colon stands, and where the line ends, from the beginning of the head.
@@ -20,15 +23,22 @@ impl Index {
 
     /// Notes nothing from now on, and forgets what was noted.
     pub(super) fn give_up(&mut self) {
-        self.count = u8::MAX;
+        self.count = GIVEN_UP;
     }
 
-    /// The next line.
+    /// The next line, which is the `n`th.
     #[inline(always)]
-    pub(super) fn push(&mut self, colon: usize, stop: usize) {
-        if let Some(line) = self.lines.get_mut(usize::from(self.count)) {
+    pub(super) fn set(&mut self, n: u16, colon: usize, stop: usize) {
+        if let Some(line) = self.lines.get_mut(usize::from(n)) {
             *line = (colon as u16, stop as u16);
-            self.count += 1;
+        }
+    }
+
+    /// All lines up to the `n`th are noted, as far as there is room.
+    #[inline(always)]
+    pub(super) fn count_to(&mut self, n: u16) {
+        if self.count != GIVEN_UP {
+            self.count = n.min(MOST as u16) as u8;
         }
     }
 

@@ -7,7 +7,7 @@
 
 use super::index::Index;
 use super::note::{Noted, flag};
-use super::sweep::{self, Swept};
+use super::sweep;
 use crate::block;
 use crate::bytes::{find_stop, is_space, is_stop, is_tchar, looked_at, trim};
 use crate::error::{Fault, Kind};
@@ -203,17 +203,26 @@ impl Scan {
     /// Reads on in `bytes`, which begin where the head begins. The length of the head once it is
     /// whole, the empty line included.
     /// Where its lines are is noted in `index`, if it came whole.
+    #[inline]
     pub(crate) fn advance(
         &mut self,
         bytes: &[u8],
         rules: &Rules,
         index: &mut Index,
     ) -> Result<Option<usize>, Fault> {
+        if !self.started && !rules.unfold && self.lines.at == 0 && bytes.len() >= sweep::LEAST {
+            // As nearly all come: from the beginning, and whole.
+            let (window, first) = self.window(bytes, rules);
+            if let Some(end) = self.sweep(window, first, rules, index) {
+                return Ok(Some(end));
+            }
+            return self.go_on(bytes, rules, index, sweep::LEAST);
+        }
         self.advance_by(bytes, rules, index, sweep::LEAST)
     }
 
     /// The same, with a sweep wherever `least` octets are left for it.
-    #[inline(always)]
+    #[inline(never)]
     pub(super) fn advance_by(
         &mut self,
         bytes: &[u8],
@@ -227,15 +236,33 @@ impl Scan {
             index.give_up();
             least = least.max(block::BLOCK);
         }
+        self.go_on(bytes, rules, index, least)
+    }
+
+    /// What may be looked at of a head, and the bound of a start line.
+    #[inline(always)]
+    fn window<'b>(&self, bytes: &'b [u8], rules: &Rules) -> (&'b [u8], usize) {
         let max = usize::from(rules.max);
         // A request line has a bound of its own, which is met before that of the head.
         let longest = limits::METHOD + usize::from(rules.target) + "  HTTP/1.1\r\n".len();
         let first = if rules.what == What::Request { max.min(longest) } else { max };
-        let window = bytes.get(..max).unwrap_or(bytes);
+        (bytes.get(..max).unwrap_or(bytes), first)
+    }
+
+    #[inline(never)]
+    fn go_on(
+        &mut self,
+        bytes: &[u8],
+        rules: &Rules,
+        index: &mut Index,
+        least: usize,
+    ) -> Result<Option<usize>, Fault> {
+        let (window, first) = self.window(bytes, rules);
+        let max = usize::from(rules.max);
         loop {
             if !rules.unfold
                 && window.len() - usize::from(self.lines.at).min(window.len()) >= least
-                && let Swept::End(end) = self.sweep(window, first, rules, index)?
+                && let Some(end) = self.sweep(window, first, rules, index)
             {
                 return Ok(Some(end));
             }
@@ -259,7 +286,8 @@ impl Scan {
                 return Err(Fault::new(Kind::ObsFold, raw.begin));
             }
             let stop = raw.begin + raw.line.len();
-            index.push(raw.begin + name.len(), stop);
+            index.set(self.lines.fields - 1, raw.begin + name.len(), stop);
+            index.count_to(self.lines.fields);
             if raw.end != stop + 2 {
                 index.give_up();
             }
@@ -326,13 +354,9 @@ impl Scan {
     /// nothing has changed if not.
     fn plain_request_line(&mut self, line: &[u8], rules: &Rules) -> bool {
         let Some((before, tail)) = line.split_last_chunk::<9>() else { return false };
-        let minor = match tail {
-            b" HTTP/1.1" => 1,
-            b" HTTP/1.0" => 0,
-            _ => return false,
-        };
-        let method = match before {
-            [b'G', b'E', b'T', b' ', ..] => 3,
+        let Some(minor) = known_version(tail) else { return false };
+        let method = match before.first_chunk::<4>() {
+            Some(b"GET ") => 3,
             _ => match before.iter().take(8).position(|&b| !b.is_ascii_uppercase()) {
                 Some(n) if n > 0 && before.get(n) == Some(&b' ') => n,
                 _ => return false,
@@ -424,6 +448,19 @@ impl Scan {
             _ => return fault(Kind::StatusCode, 12),
         };
         Ok(())
+    }
+}
+
+/// The minor version of a request line that ends so. As one word, since this is asked for each request.
+#[inline(always)]
+fn known_version(tail: &[u8; 9]) -> Option<u8> {
+    const WORD: u64 = u64::from_le_bytes(*b"HTTP/1.0");
+    let [b' ', version @ ..] = tail else { return None };
+    match u64::from_le_bytes(*version) ^ WORD {
+        0 => Some(0),
+        // `0` and `1` differ in one bit.
+        x if x == 1 << 56 => Some(1),
+        _ => None,
     }
 }
 

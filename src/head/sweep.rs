@@ -15,35 +15,30 @@ use super::scan::Lines;
 use super::scan::{Rules, Scan};
 use crate::block::{self, BLOCK};
 use crate::bytes::{looked_at, trim};
-use crate::error::Fault;
 use core::hint::select_unpredictable;
-
-/// What a sweep found.
-pub(super) enum Swept {
-    /// The empty line, and where it ends.
-    End(usize),
-    /// A line that is to be looked at slowly, or none.
-    Line,
-}
 
 /// Octets that there must be for a sweep.
 pub(super) const LEAST: usize = 16;
 
 impl Scan {
     /// Takes all plain lines from where the scan stands, as far as they are within `window`, of which at
-    /// least [`LEAST`] octets were not looked at. `bound` is that of the start line.
+    /// least [`LEAST`] octets were not looked at. `bound` is that of the start line. Tells where the head
+    /// ends, if its empty line came next; else the next line is to be looked at slowly, or there is none.
+    ///
+    /// Apart from the slow way, which needs the registers for other things.
+    #[inline(never)]
     pub(super) fn sweep(
         &mut self,
         window: &[u8],
         bound: usize,
         rules: &Rules,
         index: &mut Index,
-    ) -> Result<Swept, Fault> {
+    ) -> Option<usize> {
         let mut line = usize::from(self.lines.line);
         let mut from = usize::from(self.lines.at);
         if from > line {
             // What was looked at before may hold HTAB or obs-text.
-            return Ok(Swept::Line);
+            return None;
         }
         let mut looked = look(window, from);
         if !self.started {
@@ -62,21 +57,18 @@ impl Scan {
         } else if !window.get(line).is_some_and(|&b| is_letter(b)) {
             return self.stop_at(window, line);
         }
-        let mut left = rules.fields.saturating_sub(self.lines.fields);
+        let mut count = self.lines.fields;
         let at = 'lines: loop {
             while let Some(pair) = looked.next() {
                 let Some(end) = End::at(window, pair) else { break 'lines pair };
                 let Some((first, colon)) = plain(window, line, &end) else { break 'lines line };
-                if left == 0 {
+                if count >= rules.fields {
                     break 'lines line;
                 }
-                left -= 1;
-                index.push(colon, end.stop);
+                index.set(count, colon, end.stop);
+                count += 1;
                 if may_decide(first, colon - line) {
-                    let name = window.get(line..colon).unwrap_or_default();
-                    let value = window.get(colon + 2..end.stop).unwrap_or_default();
-                    let bare = value.first().is_some_and(|&b| is_visible(b));
-                    self.note(name, if bare { value } else { trim(value) });
+                    self.note_plain(window, line, colon, end.stop);
                 }
                 line = end.stop + 2;
                 // Nearly all field names begin with a letter.
@@ -90,26 +82,37 @@ impl Scan {
             }
             looked = look(window, from);
         };
-        self.lines.fields = rules.fields - left;
+        self.lines.fields = count;
+        index.count_to(count);
         if at == line { self.stop_at(window, line) } else { self.leave(window, line, at) }
+    }
+
+    /// A plain field line that may decide something.
+    #[inline(never)]
+    fn note_plain(&mut self, window: &[u8], line: usize, colon: usize, stop: usize) {
+        let name = window.get(line..colon).unwrap_or_default();
+        let value = window.get(colon + 2..stop).unwrap_or_default();
+        let bare = value.first().is_some_and(|&b| is_visible(b));
+        self.note(name, if bare { value } else { trim(value) });
     }
 
     /// What begins at `line` is no plain field line: it is the end of the head, or to be looked at slowly.
     #[inline(always)]
-    fn stop_at(&mut self, window: &[u8], line: usize) -> Result<Swept, Fault> {
+    fn stop_at(&mut self, window: &[u8], line: usize) -> Option<usize> {
         if window.get(line..line + 2) == Some(b"\r\n") {
-            return Ok(Swept::End(line + 2));
+            return Some(line + 2);
         }
         self.leave(window, line, line)
     }
 
     /// Leaves the line that begins at `line`, looked at up to `at`: unless a stop hides in its first octets,
     /// behind the line end before. Then it is looked at from its beginning.
-    fn leave(&mut self, window: &[u8], line: usize, at: usize) -> Result<Swept, Fault> {
+    #[inline(never)]
+    fn leave(&mut self, window: &[u8], line: usize, at: usize) -> Option<usize> {
         let open =
             window.get(line..line + 4).is_some_and(|first| !first.iter().any(|&b| is_stop(b)));
         self.lines.go_on(line, if open { at.max(line) } else { line });
-        Ok(Swept::Line)
+        None
     }
 }
 
@@ -248,7 +251,8 @@ fn plain(window: &[u8], begin: usize, end: &End) -> Option<(u32, usize)> {
             }
         }
         None => {
-            let len = many_letters(rest);
+            // Near the end of what is there: the last octets, and what is too much at their front away.
+            let len = block::last_letters(window.last_chunk()?, FEW.saturating_sub(rest.len()));
             (*rest.first_chunk::<4>()?, len, *rest.get(len..)?.first_chunk::<2>()?)
         }
     };
@@ -258,7 +262,7 @@ fn plain(window: &[u8], begin: usize, end: &End) -> Option<(u32, usize)> {
     Some((u32::from_le_bytes(first) | 0x2020_2020, begin + len))
 }
 
-/// The same for long names, and near the end of what is there. Apart, to leave the registers to others.
+/// The same for long names. Apart, to leave the registers to others.
 #[inline(never)]
 fn many_letters(rest: &[u8]) -> usize {
     let mut len = 0;
