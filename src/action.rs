@@ -15,6 +15,12 @@ pub struct Step<E> {
 }
 
 impl<E> Step<E> {
+    #[inline(always)]
+    pub(crate) const fn nothing() -> Self {
+        Self { consumed: 0, event: None }
+    }
+
+    #[inline(always)]
     pub(crate) const fn found(consumed: usize, event: E) -> Self {
         Self { consumed, event: Some(event) }
     }

@@ -126,19 +126,25 @@ impl<'b> Iterator for Fields<'b> {
 impl<'b> Fields<'b> {
     /// The next line, where the index does not know it; nor any behind it.
     fn look_for(&mut self) -> Option<Line<'b>> {
-        let rest = self.rest();
-        // A line ends at the LF that no fold follows.
-        let mut end = memchr::memchr(b'\n', rest)?;
-        while let Some(b' ' | b'\t') = rest.get(end + 1) {
-            end += 1 + memchr::memchr(b'\n', rest.get(end + 1..)?)?;
-        }
-        self.at += end + 1;
-        let line = rest.get(..end)?;
-        let colon = memchr::memchr(b':', line)?;
-        let name = line.get(..colon)?;
-        let value = line.get(colon + 1..)?;
-        Some(Line { name, value: trim(value.strip_suffix(b"\r").unwrap_or(value)) })
+        let (line, len) = first_line(self.rest())?;
+        self.at += len;
+        Some(line)
     }
+}
+
+/// The first line of a section that was validated, and how long it is.
+fn first_line(rest: &[u8]) -> Option<(Line<'_>, usize)> {
+    // A line ends at the LF that no fold follows.
+    let mut end = memchr::memchr(b'\n', rest)?;
+    while let Some(b' ' | b'\t') = rest.get(end + 1) {
+        end += 1 + memchr::memchr(b'\n', rest.get(end + 1..)?)?;
+    }
+    let line = rest.get(..end)?;
+    let colon = memchr::memchr(b':', line)?;
+    let name = line.get(..colon)?;
+    let value = line.get(colon + 1..)?;
+    let value = trim(value.strip_suffix(b"\r").unwrap_or(value));
+    Some((Line { name, value }, end + 1))
 }
 
 /// Equal if the same bytes are still to come.
@@ -164,7 +170,8 @@ impl fmt::Debug for Fields<'_> {
 /// the connection, and those that say how the content is to be read (S8.5, RFC 9110 §6.5.1).
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub struct Trailers<'b> {
-    fields: Fields<'b>,
+    /// What is still to come.
+    section: &'b [u8],
 }
 
 /// Passed over in a trailer section, and refused when it is sent.
@@ -199,10 +206,10 @@ pub(crate) fn may_trail(name: &[u8]) -> bool {
 }
 
 impl<'b> Trailers<'b> {
-    pub(crate) const NONE: Self = Self { fields: Fields::new(b"", 0, Index::new()) };
+    pub(crate) const NONE: Self = Self { section: b"" };
 
     pub(crate) const fn new(section: &'b [u8]) -> Self {
-        Self { fields: Fields::new(section, 0, Index::new()) }
+        Self { section }
     }
 
     /// The value of the first line with this name, in any case.
@@ -216,7 +223,13 @@ impl<'b> Iterator for Trailers<'b> {
     type Item = Line<'b>;
 
     fn next(&mut self) -> Option<Line<'b>> {
-        self.fields.find(|line| may_trail(line.name))
+        loop {
+            let (line, len) = first_line(self.section)?;
+            self.section = self.section.get(len..).unwrap_or_default();
+            if may_trail(line.name) {
+                return Some(line);
+            }
+        }
     }
 }
 

@@ -52,6 +52,11 @@ pub(crate) struct Noted {
 }
 
 impl Noted {
+    /// Those of these flags that are set.
+    pub(crate) fn of(&self, flags: u32) -> u32 {
+        self.flags & flags
+    }
+
     pub(crate) fn has(&self, flags: u32) -> bool {
         self.flags & flags != 0
     }

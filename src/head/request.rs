@@ -43,38 +43,80 @@ pub(crate) struct Demands {
     pub(crate) expectation: bool,
 }
 
+/// The framing of a request, or what is wrong with it.
+#[inline(never)]
+fn framed(bytes: &[u8], scan: &Scan, demands: Demands) -> Result<RequestFraming, Fault> {
+    let noted = scan.noted();
+    let fault = |kind| Err(Fault::new(kind, bytes.len()));
+    if noted.has(flag::HOST_TWICE) {
+        return fault(Kind::HostRepeated);
+    }
+    if noted.has(flag::HOST_BAD) || noted.has(flag::HOST_EMPTY) && demands.host {
+        return fault(Kind::HostInvalid);
+    }
+    if !noted.has(flag::HOST) && !noted.is_http10() {
+        return fault(Kind::HostMissing);
+    }
+    let facts = framing::RequestFacts {
+        connect: bytes.get(..noted.method()) == Some(b"CONNECT"),
+        http10: noted.is_http10(),
+        lengths: noted.lengths(scan.length()),
+        codings: noted.codings(),
+        tolerant: demands.tolerant,
+    };
+    let framing = framing::request(&facts).map_err(|kind| Fault::new(kind, bytes.len()))?;
+    if noted.has(flag::EXPECT_OTHER) && demands.expectation && !noted.is_http10() {
+        return fault(Kind::Expectation);
+    }
+    Ok(framing)
+}
+
 impl<'b> RequestHead<'b> {
+    /// A head that is still to be read, in place.
+    #[inline(always)]
+    pub(crate) const fn unread() -> Self {
+        Self {
+            bytes: b"",
+            noted: Scan::new().noted(),
+            index: Index::new(),
+            framing: RequestFraming::None,
+        }
+    }
+
+    /// Where the scan notes the lines.
+    #[inline(always)]
+    pub(crate) fn index(&mut self) -> &mut Index {
+        &mut self.index
+    }
+
     /// Judges the facts of a head whose syntax is in order: Host, framing, expectation, in that order.
+    /// If nothing is wrong with it, this is the head.
     #[inline(always)]
     pub(crate) fn judge(
+        &mut self,
         bytes: &'b [u8],
-        noted: Noted,
-        length: u64,
-        index: &Index,
+        scan: &Scan,
         demands: Demands,
-    ) -> Result<Self, Fault> {
-        let fault = |kind| Err(Fault::new(kind, bytes.len()));
-        if noted.has(flag::HOST_TWICE) {
-            return fault(Kind::HostRepeated);
-        }
-        if noted.has(flag::HOST_BAD) || noted.has(flag::HOST_EMPTY) && demands.host {
-            return fault(Kind::HostInvalid);
-        }
-        if !noted.has(flag::HOST) && !noted.is_http10() {
-            return fault(Kind::HostMissing);
-        }
-        let facts = framing::RequestFacts {
-            connect: bytes.get(..noted.method()) == Some(b"CONNECT"),
-            http10: noted.is_http10(),
-            lengths: noted.lengths(length),
-            codings: noted.codings(),
-            tolerant: demands.tolerant,
+    ) -> Result<(), Fault> {
+        /// With none of these there is nothing to be judged.
+        const ODD: u32 = flag::HOST_TWICE
+            | flag::HOST_BAD
+            | flag::HOST_EMPTY
+            | flag::EXPECT_OTHER
+            | flag::LENGTH
+            | flag::LENGTH_BAD
+            | flag::CODING;
+        let noted = scan.noted();
+        self.bytes = bytes;
+        self.noted = noted;
+        self.framing = if noted.of(ODD | flag::HOST) == flag::HOST {
+            // As nearly all are: with one Host and without content.
+            debug_assert_eq!(framed(bytes, scan, demands), Ok(RequestFraming::None));
+            RequestFraming::None
+        } else {
+            framed(bytes, scan, demands)?
         };
-        let framing = framing::request(&facts).map_err(|kind| Fault::new(kind, bytes.len()))?;
-        if noted.has(flag::EXPECT_OTHER) && demands.expectation && !noted.is_http10() {
-            return fault(Kind::Expectation);
-        }
-        Ok(Self { bytes, noted, index: *index, framing })
+        Ok(())
     }
 
     /// Reads a head by itself, with the limits of a default server: to look once more at a copy
@@ -91,17 +133,14 @@ impl<'b> RequestHead<'b> {
     /// # Errors
     /// What is wrong with it; [`Kind::IncompleteHead`] if it ends too early.
     pub fn parse_with(bytes: &'b [u8], config: &Config) -> Result<Self, Failure> {
-        let (mut scan, mut index) = (Scan::new(), Index::new());
+        let (mut scan, mut head) = (Scan::new(), Self::unread());
         let failure = |f: Fault| Failure { kind: f.kind, offset: f.at as u64 };
-        match scan.advance(bytes, &config.head_rules(), &mut index).map_err(failure)? {
-            Some(n) => Self::judge(
-                bytes.get(..n).unwrap_or(bytes),
-                scan.noted(),
-                scan.length(),
-                &index,
-                config.demands(),
-            )
-            .map_err(failure),
+        match scan.advance(bytes, &config.head_rules(), &mut head.index).map_err(failure)? {
+            Some(n) => {
+                let bytes = bytes.get(..n).unwrap_or(bytes);
+                head.judge(bytes, &scan, config.demands()).map_err(failure)?;
+                Ok(head)
+            }
             None => Err(Failure { kind: Kind::IncompleteHead, offset: bytes.len() as u64 }),
         }
     }

@@ -190,7 +190,7 @@ impl Scan {
 
     /// The facts, once the head is whole.
     #[inline(always)]
-    pub(crate) fn noted(&self) -> Noted {
+    pub(crate) const fn noted(&self) -> Noted {
         self.noted
     }
 

@@ -7,7 +7,6 @@ use crate::error::{Failure, Fault, Kind};
 use crate::framing::RequestFraming;
 use crate::grammar::Protocols;
 use crate::head::fields::Trailers;
-use crate::head::index::Index;
 use crate::head::note::flag;
 use crate::head::request::RequestHead;
 use crate::head::scan::Scan;
@@ -38,16 +37,22 @@ const DECIDES: u32 = flag::CLOSE
     | flag::CODING;
 
 impl Connection {
-    /// As the slowest peers send a head: a few octets in the middle of a line, and nothing to be
-    /// told. Whether
-    /// it is so; then all is done.
-    #[inline]
-    pub(super) fn creeps(&mut self, unread: &[u8], room: usize) -> bool {
-        let plain = room > 0 && self.failed.is_none() && self.flags & (is::PAUSED | is::EOF) == 0;
-        match &mut self.rx {
-            Rx::Head(scan) => plain && scan.creep(unread, &self.config.head_rules()),
-            _ => false,
+    /// A whole chunk, where nothing is unusual, or whatever it is. Apart, to leave the other calls light.
+    #[inline(never)]
+    pub(super) fn chunk<'b>(
+        &mut self,
+        now: Instant,
+        unread: &'b [u8],
+        room: usize,
+    ) -> Step<Event<'b>> {
+        if let Rx::Reading(Inbound::Chunked(decoder)) = &mut self.rx
+            && let Some((n, piece)) = decoder.whole_chunk(unread, room)
+        {
+            self.content_came(now, n as u64);
+            self.consumed = self.consumed.saturating_add(n as u64);
+            return Step::found(n, Event::Content(piece));
         }
+        self.read_on(now, unread, room)
     }
 
     #[inline(never)]
@@ -58,69 +63,41 @@ impl Connection {
         room: usize,
     ) -> Step<Event<'b>> {
         let plain = room > 0 && self.failed.is_none() && self.flags & is::PAUSED == 0;
-        // As slow peers send them: a part, and nothing to be told yet.
-        if plain
-            && self.flags & is::EOF == 0
-            && let Rx::Head(scan) = &mut self.rx
-        {
-            let rules = self.config.head_rules();
-            let mut index = Index::new();
-            let found = scan.advance(unread, &rules, &mut index);
-            let scan = *scan;
-            return self.found_head(now, unread, found, &scan, &index);
-        }
         match self.rx {
             // As nearly all heads come: between requests, and whole.
             Rx::Idle { .. } if plain && unread.first().is_some_and(|&b| b > b'\r') => {
-                return self.begin_head(now, unread);
+                self.touch(now);
+                self.begun = self.begun.max(now);
+                self.head_at_once(now, unread, Scan::new())
             }
-            // As the contract has it: asked until there is nothing more.
-            Rx::Idle { .. } | Rx::Held(_)
-                if plain && unread.is_empty() && self.flags & is::EOF == 0 =>
-            {
-                return Step { consumed: 0, event: None };
+            // As slow peers send them: a part, and perhaps nothing to be told yet.
+            Rx::Head(scan) if plain && self.flags & is::EOF == 0 => {
+                self.head_at_once(now, unread, scan)
             }
-            // As most requests are: without content, or with no more of it.
-            Rx::Reading(Inbound::Length(0)) if plain => {
-                self.whole_request(now, unread);
-                return Step::found(0, Event::End(Trailers::NONE));
-            }
-            _ => {}
+            _ => self.turns(now, unread, room),
         }
-        self.turns(now, unread, room)
     }
 
-    /// The first octets of a head are here; perhaps all of them.
+    /// Reads on in a head where nothing is unusual. Written where it is returned: a head is large.
     #[inline(always)]
-    fn begin_head<'b>(&mut self, now: Instant, bytes: &'b [u8]) -> Step<Event<'b>> {
-        let mut scan = Scan::new();
-        self.enter(Rx::Head(scan));
-        self.touch(now);
-        self.begun = self.begun.max(now);
-        let mut index = Index::new();
-        let found = scan.advance(bytes, &self.config.head_rules(), &mut index);
-        self.found_head(now, bytes, found, &scan, &index)
-    }
-
-    /// What a scan of a head has come to.
-    #[inline(always)]
-    fn found_head<'b>(
+    fn head_at_once<'b>(
         &mut self,
         now: Instant,
         bytes: &'b [u8],
-        found: Result<Option<usize>, Fault>,
-        scan: &Scan,
-        index: &Index,
+        mut scan: Scan,
     ) -> Step<Event<'b>> {
-        let turn = match found {
-            Ok(Some(n)) => match self.whole(now, bytes, n, scan, index) {
-                Ok(head) => {
+        let mut step = Step::found(0, Event::Request(RequestHead::unread()));
+        let Some(Event::Request(head)) = &mut step.event else { return step };
+        let turn = match scan.advance(bytes, &self.config.head_rules(), head.index()) {
+            Ok(Some(n)) => match self.whole(now, bytes, n, &scan, head) {
+                Ok(()) => {
                     self.consumed = self.consumed.saturating_add(n as u64);
-                    return Step::found(n, Event::Request(head));
+                    step.consumed = n;
+                    return step;
                 }
                 Err(fault) => self.fail(fault, bytes),
             },
-            Ok(None) => self.incomplete(bytes, *scan),
+            Ok(None) => self.incomplete(bytes, scan),
             Err(fault) => self.fail(fault, bytes),
         };
         self.settle(turn, 0)
@@ -252,11 +229,11 @@ impl Connection {
             return Wait(0);
         }
         self.resume(now);
-        let mut index = Index::new();
-        match scan.advance(bytes, &self.config.head_rules(), &mut index) {
+        let mut head = RequestHead::unread();
+        match scan.advance(bytes, &self.config.head_rules(), head.index()) {
             Ok(None) => self.incomplete(bytes, scan),
-            Ok(Some(n)) => match self.whole(now, bytes, n, &scan, &index) {
-                Ok(head) => Found(n, Event::Request(head)),
+            Ok(Some(n)) => match self.whole(now, bytes, n, &scan, &mut head) {
+                Ok(()) => Found(n, Event::Request(head)),
                 Err(fault) => self.fail(fault, bytes),
             },
             Err(fault) => self.fail(fault, bytes),
@@ -279,16 +256,19 @@ impl Connection {
         bytes: &'b [u8],
         n: usize,
         scan: &Scan,
-        index: &Index,
-    ) -> Result<RequestHead<'b>, Fault> {
-        let (head, rest) = bytes.split_at_checked(n).unwrap_or((bytes, b""));
-        let demands = self.config.demands();
-        let head = RequestHead::judge(head, scan.noted(), scan.length(), index, demands)?;
-        self.accept(now, &head, !rest.is_empty());
+        head: &mut RequestHead<'b>,
+    ) -> Result<(), Fault> {
+        let (own, rest) = bytes.split_at_checked(n).unwrap_or((bytes, b""));
+        head.judge(own, scan, self.config.demands())?;
+        if cfg!(debug_assertions) {
+            // One that came whole was never carried.
+            self.enter(Rx::Head(*scan));
+        }
+        self.accept(now, head, !rest.is_empty());
         if !head.has_content() {
             self.note_more(rest);
         }
-        Ok(head)
+        Ok(())
     }
 
     /// A request is accepted: notes what its exchange will be decided on.
@@ -390,7 +370,7 @@ impl Connection {
 
     /// The content is whole, or there is none; `rest` stands behind it.
     #[inline]
-    fn whole_request(&mut self, now: Instant, rest: &[u8]) {
+    pub(super) fn whole_request(&mut self, now: Instant, rest: &[u8]) {
         self.flags |= is::WHOLE;
         self.flags &= !is::EXPECT;
         self.note_more(rest);
@@ -399,6 +379,7 @@ impl Connection {
     }
 
     /// Content arrived, or went past.
+    #[inline]
     pub(super) fn content_came(&mut self, now: Instant, n: u64) {
         self.flags &= !is::EXPECT;
         self.touch(now);

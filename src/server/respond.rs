@@ -221,6 +221,7 @@ impl Connection {
     }
 
     /// Which content may come with a status, and how the head shows it.
+    #[inline]
     fn shape(&self, status: u16, content: Content) -> Result<Shape, SendError> {
         let none = Declared { length: None, chunked: false };
         let bare = |plan| Ok(Shape { plan, declared: none });
@@ -281,6 +282,7 @@ impl Connection {
     }
 
     /// The fields that belong to the machine: S1.4, row by row.
+    #[inline]
     fn owned_fields(
         &self,
         w: &mut Writer<'_>,
@@ -302,6 +304,10 @@ impl Connection {
                 KeepAliveField::Always => true,
             };
         let upgrade = status == 426 || !told.upgrade.is_empty();
+        if verdict.is_none() && !says && !upgrade {
+            // As with nearly all: HTTP/1.1 needs no word.
+            return;
+        }
         encode::connection(
             w,
             &[(verdict.is_some(), b"close"), (says, b"keep-alive"), (upgrade, b"upgrade")],

@@ -9,24 +9,33 @@ use crate::time::Instant;
 
 impl Connection {
     /// What is due next.
+    #[inline]
     pub(super) fn next_deadline(&self) -> Option<Deadline> {
-        if self.is_ended() {
-            return None;
-        }
-        if self.rx == Rx::Tunnel {
-            return self.write_stall();
-        }
         let c = &self.config;
-        let has = |bit| self.flags & bit != 0;
-        let retired = persistence::server(self.facts.only(SERVER_STICKY)).is_some();
-        if matches!(self.rx, Rx::Idle { .. }) && has(is::USED) && self.owed == 0 && !retired {
+        if matches!(self.rx, Rx::Idle { .. })
+            && self.flags & is::USED != 0
+            && self.owed == 0
+            && self.facts.only(SERVER_STICKY) == ServerFacts::none()
+        {
             // A connection that waits for its next request, as nearly all do nearly always.
             let idle = Row { timer: Timer::Idle, runs: true, from: self.since, span: c.idle };
             let life =
                 Row { timer: Timer::Lifetime, runs: true, from: self.born, span: c.lifetime };
             let soonest = earliest([idle, life]);
-            debug_assert_eq!(soonest, self.all_rows(), "a shortcut that leads astray");
+            debug_assert_eq!(soonest, self.any_deadline(), "a shortcut that leads astray");
             return soonest;
+        }
+        self.any_deadline()
+    }
+
+    /// What is due next, wherever the connection stands.
+    #[inline(never)]
+    fn any_deadline(&self) -> Option<Deadline> {
+        if self.is_ended() {
+            return None;
+        }
+        if self.rx == Rx::Tunnel {
+            return self.write_stall();
         }
         self.all_rows()
     }
