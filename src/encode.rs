@@ -178,10 +178,13 @@ pub(crate) struct Told {
     pub(crate) te: bool,
     /// Host fields.
     pub(crate) hosts: u8,
+    /// One of them is malformed. No matter in a response, where Host means nothing (RFC 9110 §7.2).
+    pub(crate) host_bad: bool,
 }
 
 impl Told {
-    /// And what a prepared block tells, which has no connection options and offers no protocols.
+    /// And what a prepared block tells, which has no connection options, offers no protocols, and has no
+    /// bad Host.
     fn and(&mut self, block: Self) {
         self.expect |= block.expect;
         self.te |= block.te;
@@ -248,9 +251,7 @@ fn owned(
         }
         4 if line.is("host") => {
             told.hosts = told.hosts.saturating_add(1);
-            if !value.is_empty() && !grammar::is_host(value) {
-                return Err(SendError::Invalid(Part::Host));
-            }
+            told.host_bad |= !value.is_empty() && !grammar::is_host(value);
         }
         6 if line.is("expect") => told.expect |= members(value).any(|m| same(m, b"100-continue")),
         7 if line.is("upgrade") => {

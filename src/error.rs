@@ -234,7 +234,7 @@ pub enum Part {
     /// A 101 without an `Upgrade` that the request offered, a 426 without any, a 2xx to CONNECT with
     /// one, or an offer that is malformed.
     Upgrade,
-    /// `Host` is missing, repeated or malformed.
+    /// `Host` of a request is missing, repeated or malformed.
     Host,
     /// In a prepared block, a field that the machine writes itself, or decides on, in each message.
     Reserved,

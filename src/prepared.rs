@@ -97,6 +97,10 @@ impl<const N: usize> Prepared<N> {
             }
             w.own_or_line(&line, Declared { length: None, chunked: false }, &mut block.told)?;
         }
+        // It may go into a request.
+        if block.told.host_bad {
+            return Err(SendError::Invalid(Part::Host));
+        }
         block.len = w.finish()?;
         Ok(block)
     }

@@ -528,6 +528,19 @@ fn interim_responses_go_on_except_to_1_0() {
     });
 }
 
+/// RFC 9110 §7.2 speaks of requests only: what an origin calls Host is one of its own fields.
+#[test]
+fn host_in_a_response_means_nothing_and_goes_on() {
+    let interim = "HTTP/1.1 103 Early Hints\r\nHost: b d\r\n\r\n";
+    let last = "HTTP/1.1 200 OK\r\nHost: a/b\r\nHost: u@c\r\nContent-Length: 2\r\n\r\nok";
+    let server = [Act::Await("\r\n\r\n"), send(interim), send(last)];
+    relayed(&gateway(), &[get(""), Act::Await("ok")], &[&server], |o| {
+        assert!(o.client.starts_with("HTTP/1.1 103 Early Hints\r\nHost: b d\r\n"), "{}", o.client);
+        assert!(o.client.contains("HTTP/1.1 200 OK\r\nHost: a/b\r\nHost: u@c\r\n"), "{}", o.client);
+        assert!(o.client.ends_with("\r\n\r\nok") && !o.client.contains("close"));
+    });
+}
+
 #[test]
 fn scenario_143_a_websocket_is_tunnelled() {
     let client = [

@@ -140,7 +140,7 @@ impl Connection {
     /// What the fields must agree on with the rest of the request.
     fn check(&self, told: &Told, content: bool, pipelined: bool) -> Result<(), SendError> {
         let http10 = self.config.is_http10();
-        if told.hosts > 1 || told.hosts == 0 && !http10 {
+        if told.hosts > 1 || told.host_bad || told.hosts == 0 && !http10 {
             return Err(SendError::Invalid(Part::Host));
         }
         // RFC 9110 §10.1.1, S8.9: nothing of this exists on 1.0, or without content.
