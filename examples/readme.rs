@@ -12,8 +12,9 @@ fn serve(mut sock: TcpStream, config: &Config, clock: Clock) -> Result<CloseReas
     loop {
         while let (Some(event), mut out) = http.next(clock.now(), usize::MAX) {
             if let Event::Request(head) = event {
+                let status = if head.is_connect() { 405 } else { 200 };
                 let fields = [("Content-Type", "text/plain")];
-                out.reply(200, fields, head.target()).map_err(Error::other)?;
+                out.reply(status, fields, head.target()).map_err(Error::other)?;
             }
         }
         match http.wants().end {

@@ -340,7 +340,8 @@ macro_rules! common {
 /// http.received(now, Io::Done(bytes.len()));
 /// while let (Some(event), mut out) = http.next(now, usize::MAX) {
 ///     if let Event::Request(head) = event {
-///         out.reply(200, [("Content-Type", "text/plain")], head.target())?;
+///         let status = if head.is_connect() { 405 } else { 200 };
+///         out.reply(status, [("Content-Type", "text/plain")], head.target())?;
 ///     }
 /// }
 /// assert!(http.output().ends_with(b"\r\n\r\n/"));

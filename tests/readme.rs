@@ -4,8 +4,10 @@
 #[path = "../examples/readme.rs"]
 mod readme;
 
-use std::io::{Read, Write};
+use keepalive::CloseReason;
+use std::io::{Read, Result, Write};
 use std::net::{Shutdown, TcpListener, TcpStream};
+use std::thread::JoinHandle;
 use std::time::Duration;
 
 const README: &str = include_str!("../README.md");
@@ -18,16 +20,22 @@ fn the_loop_of_the_readme_is_the_one_that_is_tested() {
     assert!(README.contains(&format!("```rust\n{code}```")), "README and example differ");
 }
 
-#[test]
-fn the_loop_keeps_a_connection_and_closes_it_when_asked() {
+/// A connection to the loop, and what it came to.
+fn served() -> (TcpStream, JoinHandle<Result<CloseReason>>) {
     let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
     let address = listener.local_addr().expect("an address");
     let server = std::thread::spawn(move || {
         let (sock, _) = listener.accept().expect("a connection");
         readme::run(sock)
     });
-    let mut sock = TcpStream::connect(address).expect("a server");
+    let sock = TcpStream::connect(address).expect("a server");
     sock.set_read_timeout(Some(Duration::from_secs(10))).expect("a time-out");
+    (sock, server)
+}
+
+#[test]
+fn the_loop_keeps_a_connection_and_closes_it_when_asked() {
+    let (mut sock, server) = served();
     let get = |target: &str, more: &str| format!("GET {target} HTTP/1.1\r\nHost: a\r\n{more}\r\n");
     for target in ["/one", "/two", "/three"] {
         sock.write_all(get(target, "").as_bytes()).expect("a request");
@@ -44,20 +52,27 @@ fn the_loop_keeps_a_connection_and_closes_it_when_asked() {
     assert!(rest.contains("Connection: close\r\n") && rest.ends_with("/bye"), "{rest}");
     let _ = sock.shutdown(Shutdown::Both);
     let why = server.join().expect("a server that does not panic").expect("a reason");
-    assert_eq!(why, keepalive::CloseReason::PeerSaidClose);
+    assert_eq!(why, CloseReason::PeerSaidClose);
+}
+
+/// A 2xx would make the connection a tunnel, and has no content (RFC 9110 §9.3.6).
+#[test]
+fn the_loop_refuses_connect_with_an_answer() {
+    let (mut sock, server) = served();
+    sock.write_all(b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n").expect("a request");
+    let mut answer = String::new();
+    sock.read_to_string(&mut answer).expect("an answer");
+    assert!(answer.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{answer}");
+    assert!(answer.ends_with("\r\n\r\na:443"), "{answer}");
+    drop(sock);
+    let why = server.join().expect("a server that does not panic").expect("a reason");
+    assert_eq!(why, CloseReason::ConnectRefused);
 }
 
 /// A remote peer must not be able to end the loop by asking for much at once.
 #[test]
 fn the_loop_answers_large_pipelined_requests() {
-    let listener = TcpListener::bind("127.0.0.1:0").expect("a port");
-    let address = listener.local_addr().expect("an address");
-    let server = std::thread::spawn(move || {
-        let (sock, _) = listener.accept().expect("a connection");
-        readme::run(sock)
-    });
-    let mut sock = TcpStream::connect(address).expect("a server");
-    sock.set_read_timeout(Some(Duration::from_secs(10))).expect("a time-out");
+    let (mut sock, server) = served();
     let target = format!("/{}", "k".repeat(8000));
     let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\n\r\n");
     let last = format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
