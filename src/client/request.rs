@@ -44,7 +44,8 @@ impl Connection {
         let (plan, declared) = shape(method, content, old)?;
 
         let mut w = Writer::new(out);
-        encode::request_line(&mut w, method, target.as_ref(), if http10 { 0 } else { 1 })?;
+        encode::request_line(&mut w, method, target.as_ref(), if http10 { 0 } else { 1 })
+            .map_err(SendError::Invalid)?;
         let told = encode::fields(&mut w, fields, declared)?;
         let has_content = !matches!(plan, Plan::None | Plan::Length(0));
         self.check(&told, has_content, pipelined)?;
