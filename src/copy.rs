@@ -118,11 +118,11 @@ fn pieces<L: Look>(to: &mut [u8], from: &[u8]) -> Option<u64> {
             let (first, last) = ends(to, from)?;
             let (first, last) = (u16::from_le_bytes(first), u16::from_le_bytes(last));
             let half = u64::from(first) | u64::from(last) << 16;
-            L::word(half | half << 32)
+            L::word(half) & 0xffff_ffff
         }
         1 => {
             let (_, [only]) = ends(to, from)?;
-            L::word(each(0x41) & !0xff | u64::from(only))
+            L::word(u64::from(only)) & 0xff
         }
         0 => 0,
     })

@@ -49,6 +49,7 @@ pub(crate) fn decimal(v: &[u8]) -> Option<u64> {
 }
 
 /// `1*DIGIT`, saturating: the parameters of Keep-Alive (S2.2).
+#[inline]
 pub(crate) fn saturating(v: &[u8]) -> Option<u32> {
     if v.is_empty() || !v.iter().all(u8::is_ascii_digit) {
         return None;

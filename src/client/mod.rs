@@ -9,6 +9,7 @@ mod config;
 mod queue;
 mod receive;
 mod request;
+mod reuse;
 mod timing;
 
 pub use config::Config;
@@ -255,6 +256,7 @@ impl Connection {
 
     /// `n` octets of the output were transmitted: taken by the operating system is enough. Of one
     /// batch of completions, report it before what was received (S2.6).
+    #[inline]
     pub fn transmitted(&mut self, now: Instant, n: u64) {
         let n = n.min(self.owed);
         if n == 0 {
@@ -368,6 +370,21 @@ impl Connection {
     ///
     /// On a connection just established it may be left out.
     pub fn checkout(&mut self, now: Instant, read: Io, unread: &[u8]) -> Reuse {
+        // As nearly always: nothing has come of it, and nothing is due.
+        if matches!(read, Io::Nothing | Io::Done(1..))
+            && unread.is_empty()
+            && self.config.lifetime.after(self.born).is_none_or(|at| now < at)
+            && let Some(reuse) = self.readiness(now)
+        {
+            debug_assert!(self.next_deadline().is_none_or(|d| now < d.at), "overlooked");
+            self.flags |= is::CHECKED;
+            return reuse;
+        }
+        self.look(now, read, unread)
+    }
+
+    #[inline(never)]
+    fn look(&mut self, now: Instant, read: Io, unread: &[u8]) -> Reuse {
         match read {
             Io::Done(0) => self.received_eof(now),
             Io::Done(_) | Io::Nothing => {}
@@ -424,6 +441,7 @@ impl Connection {
     /// Whether the connection can take a request now, or is worth keeping. Where it says
     /// [`Reuse::Ready`], [`checkout`](Self::checkout) has the last word.
     #[must_use]
+    #[inline]
     pub fn reuse(&self, now: Instant) -> Reuse {
         self.state(now)
     }
@@ -552,6 +570,7 @@ impl Connection {
         }
     }
 
+    #[inline(always)]
     fn left(&self) -> Option<u32> {
         (self.left != u32::MAX).then_some(self.left)
     }
@@ -639,44 +658,6 @@ impl Connection {
         {
             self.decide(reason);
             self.enter(Rx::Sink);
-        }
-    }
-
-    #[inline]
-    fn state(&self, now: Instant) -> Reuse {
-        if let Some(reason) = self.aborted.or(self.verdict) {
-            return Reuse::No(reason);
-        }
-        if !matches!(self.rx, Rx::Idle) {
-            return Reuse::Busy;
-        }
-        if let Some(reason) = persistence::client(self.facts) {
-            return Reuse::No(reason);
-        }
-        if self.tx != Tx::Quiet || self.owed > 0 {
-            return Reuse::Busy;
-        }
-        if self.flags & is::EOF != 0 {
-            return Reuse::No(CloseReason::PeerClosed);
-        }
-        let until = self.idle_span().after(self.since);
-        match until {
-            Some(at) if now >= at => Reuse::No(self.idle_reason()),
-            _ if self.usable.as_millis() == 0 => Reuse::ImmediateOnly,
-            _ => Reuse::Ready { until, left: self.left() },
-        }
-    }
-
-    /// How long the connection is kept idle.
-    fn idle_span(&self) -> Span {
-        self.usable.max(IMMEDIATE)
-    }
-
-    /// Why it is not kept any longer.
-    fn idle_reason(&self) -> CloseReason {
-        match self.usable.as_millis() {
-            0 => CloseReason::ImmediateOnly,
-            _ => CloseReason::IdleTimeout,
         }
     }
 
