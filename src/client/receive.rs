@@ -32,45 +32,6 @@ use Turn::{Again, Found, Wait};
 const DECIDES: u32 = flag::CLOSE | flag::OPTIONS_BAD | flag::CODING;
 
 impl Connection {
-    #[inline(always)]
-    pub(super) fn read_on<'b>(
-        &mut self,
-        now: Instant,
-        unread: &'b [u8],
-        room: usize,
-    ) -> Step<Event<'b>> {
-        // The short cuts do what a turn does; it decides all that is not plain.
-        let plain = room > 0 && self.failed.is_none() && self.flags & (is::PAUSED | is::EOF) == 0;
-        match &self.rx {
-            // As nearly all calls end: there is no more.
-            Rx::Idle | Rx::Await if plain && unread.is_empty() => {
-                return Step { consumed: 0, event: None };
-            }
-            // As nearly all heads come: to a request that went out, and whole.
-            Rx::Await
-                if plain
-                    && unread.first().is_some_and(|&b| b > b'\r')
-                    && self.queue.has(0, sent::BEGUN) =>
-            {
-                return self.begin_head(now, unread);
-            }
-            // Without content, or with no more of it.
-            Rx::Reading(Inbound::Length(0)) if plain => {
-                self.finish_exchange(now);
-                return Step::found(0, Event::End(Trailers::NONE));
-            }
-            _ => {}
-        }
-        // As the slowest peers send them: a few octets in the middle of a line.
-        if plain
-            && let Rx::Head(scan) = &mut self.rx
-            && scan.creep(unread, &self.config.head_rules())
-        {
-            return Step { consumed: 0, event: None };
-        }
-        self.turns(now, unread, room)
-    }
-
     /// A whole chunk, if it is plain to see; nothing has changed if not.
     #[inline(always)]
     pub(super) fn whole_chunk<'b>(
@@ -80,9 +41,6 @@ impl Connection {
         room: usize,
     ) -> Option<Step<Event<'b>>> {
         let Rx::Reading(body) = &mut self.rx else { return None };
-        if self.flags & is::PAUSED != 0 {
-            return None;
-        }
         let (n, piece) = body.whole_chunk(unread, room)?;
         self.consumed = self.consumed.saturating_add(n as u64);
         self.touch(now);
@@ -91,7 +49,7 @@ impl Connection {
 
     /// The first octets of a head are here; perhaps all of them. Apart, since it takes much of the stack.
     #[inline(never)]
-    fn begin_head<'b>(&mut self, now: Instant, bytes: &'b [u8]) -> Step<Event<'b>> {
+    pub(super) fn begin_head<'b>(&mut self, now: Instant, bytes: &'b [u8]) -> Step<Event<'b>> {
         let mut scan = Scan::new();
         let mut index = Index::new();
         let found = scan.advance(bytes, &self.config.head_rules(), &mut index);
@@ -114,7 +72,12 @@ impl Connection {
     }
 
     #[inline(never)]
-    fn turns<'b>(&mut self, now: Instant, unread: &'b [u8], room: usize) -> Step<Event<'b>> {
+    pub(super) fn turns<'b>(
+        &mut self,
+        now: Instant,
+        unread: &'b [u8],
+        room: usize,
+    ) -> Step<Event<'b>> {
         if let Some(kind) = self.failed.take() {
             return Step::found(0, Event::Failed(Failure { kind, offset: self.consumed }));
         }
@@ -313,9 +276,13 @@ impl Connection {
         let http10 = noted.is_http10();
         let keep = noted.has(flag::KEEP_ALIVE);
         self.status = noted.status();
+        if let Tx::Sending(_) = self.tx {
+            self.early(noted);
+        }
 
         let sent_close = self.queue.oldest() & sent::CLOSE != 0;
-        let f = &mut self.facts;
+        // Gathered apart, and stored once.
+        let mut f = self.facts;
         f.set(ClientFacts::tunnel, framing == ResponseFraming::Tunnel);
         f.set(ClientFacts::sent_close, sent_close);
         f.set(ClientFacts::keep_alive, keep);
@@ -341,15 +308,13 @@ impl Connection {
             None => self.left.saturating_sub(1),
         };
         f.set(ClientFacts::zero_max, self.left == 0);
+        self.facts = f;
 
-        self.flags &= !is::OLD_PEER;
-        self.flags |= if http10 { is::OLD_PEER } else { 0 };
-        if let Tx::Sending(_) = self.tx {
-            self.early(noted);
-        }
-        if !http10 && persistence::client(self.facts).is_none() {
-            self.flags |= is::PROVEN;
-        }
+        let proven = !http10 && persistence::client(f).is_none();
+        let mut flags = self.flags & !is::OLD_PEER;
+        flags |= if http10 { is::OLD_PEER } else { 0 };
+        flags |= if proven { is::PROVEN } else { 0 };
+        self.flags = flags;
         self.touch(now);
         self.enter(Rx::Reading(match framing {
             ResponseFraming::None | ResponseFraming::Tunnel => Inbound::Length(0),
