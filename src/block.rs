@@ -84,59 +84,6 @@ pub(crate) fn few_stops(octets: &[u8; 16]) -> u64 {
     few(octets, |b| (b.wrapping_add(1) as i8) < 0x21)
 }
 
-/// Whether these are letters and `-` alone. False may also mean that they are few.
-#[inline(always)]
-pub(crate) fn are_letters(v: &[u8]) -> bool {
-    none(v, others)
-}
-
-/// Whether these are spaces and visible characters of ASCII alone. False may also mean that they are few.
-#[inline(always)]
-pub(crate) fn are_visible(v: &[u8]) -> bool {
-    none(v, hidden)
-}
-
-/// Whether no word of these octets has any bit left: of four or more, the last word overlapping.
-#[inline(always)]
-fn none(v: &[u8], bits: impl Fn(u64) -> u64) -> bool {
-    let word = |octets: &[u8; 8]| bits(u64::from_le_bytes(*octets));
-    if let (Some(first), Some(last)) = (v.first_chunk(), v.last_chunk()) {
-        if v.len() <= 16 {
-            return word(first) | word(last) == 0;
-        }
-        let whole = v.as_chunks().0.iter().fold(0, |all, octets| all | word(octets));
-        return whole | word(last) == 0;
-    }
-    let (Some(first), Some(last)) = (v.first_chunk(), v.last_chunk()) else { return false };
-    let half = |octets: &[u8; 4]| u64::from(u32::from_le_bytes(*octets));
-    bits(half(first) | half(last) << 32) == 0
-}
-
-/// Eight times the same octet.
-const fn each(b: u8) -> u64 {
-    b as u64 * 0x0101_0101_0101_0101
-}
-
-/// The highest bit of each octet that is neither a letter nor `-`, right up to the first one.
-#[inline(always)]
-fn others(w: u64) -> u64 {
-    let lower = w | each(0x20);
-    let from_a = lower.wrapping_add(each(0x80 - 0x61));
-    let past_z = lower.wrapping_add(each(0x80 - 0x7b));
-    let no_dash = (w ^ each(0x2d)).wrapping_add(each(0x7f));
-    ((!from_a | past_z) & no_dash | w) & each(0x80)
-}
-
-/// The highest bit of each octet below 0x20 and from 0x7f.
-#[inline(always)]
-fn hidden(w: u64) -> u64 {
-    let low = w & each(0x7f);
-    // The highest bit is set from 0x20 on, and for 0x7f.
-    let from_space = low.wrapping_add(each(0x80 - 0x20));
-    let is_del = low.wrapping_add(each(1));
-    (!from_space | is_del | w) & each(0x80)
-}
-
 /// Whether the octets of a line from `begin` to `end` are all characters that a request target may hold;
 /// of a line without control characters other than HTAB.
 #[inline(always)]
@@ -238,21 +185,6 @@ mod tests {
             }
         }
         assert_eq!(few_letters(&[b'Z'; 16]), 16);
-    }
-
-    #[test]
-    fn letters_alone_and_visible_characters_alone() {
-        for len in 0..40 {
-            for at in 0..len {
-                for b in 0..=255u8 {
-                    let mut v = vec![b'x'; len];
-                    v[at] = b;
-                    assert_eq!(are_letters(&v), len >= 4 && is_letter(b), "{b} at {at} of {len}");
-                    let visible = (0x20..0x7f).contains(&b);
-                    assert_eq!(are_visible(&v), len >= 4 && visible, "{b} at {at} of {len}");
-                }
-            }
-        }
     }
 
     #[test]

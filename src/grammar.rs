@@ -2,7 +2,7 @@
 //!
 //! RFC 9110 §5.6, RFC 9112 §3.2 and RFC 3986 §3.2. Nothing here decides anything: callers do.
 
-use crate::bytes::{is_hex, is_reg_name, is_target, is_tchar, trim};
+use crate::bytes::{is_hex, is_plain_host, is_reg_name, is_target, is_tchar, trim};
 use crate::limits;
 
 /// `1*tchar`.
@@ -49,6 +49,7 @@ pub(crate) fn decimal(v: &[u8]) -> Option<u64> {
 }
 
 /// `1*DIGIT`, saturating: the parameters of Keep-Alive (S2.2).
+#[inline]
 pub(crate) fn saturating(v: &[u8]) -> Option<u32> {
     if v.is_empty() || !v.iter().all(u8::is_ascii_digit) {
         return None;
@@ -112,6 +113,11 @@ pub(crate) fn is_protocol(v: &[u8]) -> bool {
 
 /// `uri-host [ ":" *DIGIT ]` (RFC 9110 §7.2); the empty value is not for here.
 pub(crate) fn is_host(v: &[u8]) -> bool {
+    // As most are: a name without port.
+    is_plain_host(v) || is_host_and_port(v)
+}
+
+fn is_host_and_port(v: &[u8]) -> bool {
     let (host, port) = split_port(v);
     is_uri_host(host) && port.is_none_or(|p| p.iter().all(u8::is_ascii_digit))
 }

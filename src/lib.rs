@@ -55,6 +55,7 @@ mod bytes;
 mod chunked;
 pub mod client;
 mod content;
+mod copy;
 mod deadline;
 mod encode;
 mod error;

@@ -142,6 +142,11 @@ macro_rules! facts {
             pub(crate) fn set(&mut self, fact: Self, on: bool) { if on { self.0 |= fact.0 } }
             pub(crate) const fn only(self, facts: Self) -> Self { Self(self.0 & facts.0) }
             pub(crate) const fn without(self, facts: Self) -> Self { Self(self.0 & !facts.0) }
+            /// Whether there is nothing that could decide anything: alone, keep-alive does not.
+            #[inline(always)]
+            pub(crate) fn decide_nothing(self) -> bool {
+                self.without(Self::keep_alive) == Self::none()
+            }
             pub(crate) const fn and(self, facts: Self) -> Self { Self(self.0 | facts.0) }
         }
     };
@@ -174,14 +179,18 @@ macro_rules! table {
     ($(#[$doc:meta])* $name:ident, $rows:ident, $facts:ident: $Facts:ident;
      $($when:expr => $reason:ident;)*) => {
         $(#[$doc])*
+        #[inline(always)]
         pub(crate) fn $name($facts: $Facts) -> Option<CloseReason> {
-            #[allow(non_upper_case_globals)]
-            {
-                // Alone it decides nothing; nor does nothing.
-                if $facts.without($Facts::keep_alive) == $Facts::none() { return None; }
+            #[inline(never)]
+            fn row($facts: $Facts) -> Option<CloseReason> {
                 $(if $when { return Some(CloseReason::$reason); })*
+                None
             }
-            None
+            if $facts.decide_nothing() {
+                debug_assert!(row($facts).is_none());
+                return None;
+            }
+            row($facts)
         }
 
         #[cfg(test)]

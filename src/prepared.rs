@@ -1,6 +1,6 @@
 //! Field lines that are checked once and sent often.
 
-use crate::encode::{self, Declared, Told, Writer};
+use crate::encode::{self, Declared, Own, Told, Writer};
 use crate::error::{Part, SendError};
 use crate::head::fields::Line;
 use core::fmt;
@@ -90,18 +90,20 @@ impl<const N: usize> Prepared<N> {
     ) -> Result<Self, SendError> {
         let mut block = Self { lines: [0; N], len: 0, told: Told::default() };
         let mut w = Writer::new(&mut block.lines);
+        let mut own = Own::new(Declared { length: None, chunked: false });
         for line in lines {
             let line = line.into();
             if encode::is_reserved(line.name) {
                 return Err(SendError::Invalid(Part::Reserved));
             }
-            w.own_or_line(&line, Declared { length: None, chunked: false }, &mut block.told)?;
+            w.own_or_line(line.name, line.value, &mut own).map_err(SendError::Invalid)?;
         }
         // It may go into a request.
         if block.told.host_bad {
             return Err(SendError::Invalid(Part::Host));
         }
         block.len = w.finish()?;
+        block.told = own.told;
         Ok(block)
     }
 

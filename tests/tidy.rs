@@ -33,7 +33,7 @@ fn text(path: &Path) -> String {
 /// beside it in the same row. Both machines name the other's errors, so `error` knows of reuse.
 const ORDER: &[&[&str]] = &[
     // The guide is prose.
-    &["time", "bytes", "block", "guide"],
+    &["time", "bytes", "block", "copy", "guide"],
     &["limits", "error"],
     &["grammar"],
     &[

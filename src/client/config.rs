@@ -343,6 +343,7 @@ impl Config {
 
     /// How long the connection is usable after a response with this `timeout`: S2.3. Zero means that
     /// only an immediate request is possible.
+    #[inline(always)]
     pub(crate) fn usable(&self, timeout: Option<u32>) -> Span {
         match timeout {
             None => self.idle,

@@ -9,6 +9,7 @@ mod config;
 mod queue;
 mod receive;
 mod request;
+mod reuse;
 mod timing;
 
 pub use config::Config;
@@ -235,16 +236,39 @@ impl Connection {
     /// It cannot fail: what the peer does wrong is [`Event::Failed`].
     #[inline]
     pub fn receive<'b>(&mut self, now: Instant, unread: &'b [u8], room: usize) -> Step<Event<'b>> {
-        match self.whole_chunk(now, unread, room) {
-            Some(step) => step,
-            None => self.receive_on(now, unread, room),
+        // What most calls come to, where nothing is unusual. It is also what `turns` would find.
+        if room > 0 && self.failed.is_none() && self.flags & (is::PAUSED | is::EOF) == 0 {
+            match &mut self.rx {
+                // As nearly all calls end: there is no more.
+                Rx::Idle | Rx::Await if unread.is_empty() => return Step::nothing(),
+                // As nearly all heads come: to a request that went out, and whole.
+                Rx::Await
+                    if unread.first().is_some_and(|&b| b > b'\r')
+                        && self.queue.oldest() & sent::BEGUN != 0 =>
+                {
+                    return self.begin_head(now, unread);
+                }
+                // Without content, or with no more of it.
+                Rx::Reading(Inbound::Length(0)) => {
+                    self.finish_exchange(now);
+                    return Step::found(0, Event::End(Trailers::NONE));
+                }
+                Rx::Reading(Inbound::Chunked(_)) => {
+                    if let Some(step) = self.whole_chunk(now, unread, room) {
+                        return step;
+                    }
+                }
+                // As the slowest peers send them: a few octets in the middle of a line.
+                Rx::Head(scan) => {
+                    let crept = scan.creep(unread, &self.config.head_rules());
+                    if crept {
+                        return Step::nothing();
+                    }
+                }
+                _ => {}
+            }
         }
-    }
-
-    /// What is no plain chunk. Apart, so that what comes before it can go into the driver's loop.
-    #[inline(never)]
-    fn receive_on<'b>(&mut self, now: Instant, unread: &'b [u8], room: usize) -> Step<Event<'b>> {
-        self.read_on(now, unread, room)
+        self.turns(now, unread, room)
     }
 
     /// The peer closed its sending side. Call [`receive`](Self::receive) afterwards.
@@ -255,6 +279,7 @@ impl Connection {
 
     /// `n` octets of the output were transmitted: taken by the operating system is enough. Of one
     /// batch of completions, report it before what was received (S2.6).
+    #[inline]
     pub fn transmitted(&mut self, now: Instant, n: u64) {
         let n = n.min(self.owed);
         if n == 0 {
@@ -368,6 +393,21 @@ impl Connection {
     ///
     /// On a connection just established it may be left out.
     pub fn checkout(&mut self, now: Instant, read: Io, unread: &[u8]) -> Reuse {
+        // As nearly always: nothing has come of it, and nothing is due.
+        if matches!(read, Io::Nothing | Io::Done(1..))
+            && unread.is_empty()
+            && self.config.lifetime.after(self.born).is_none_or(|at| now < at)
+            && let Some(reuse) = self.readiness(now)
+        {
+            debug_assert!(self.next_deadline().is_none_or(|d| now < d.at), "overlooked");
+            self.flags |= is::CHECKED;
+            return reuse;
+        }
+        self.look(now, read, unread)
+    }
+
+    #[inline(never)]
+    fn look(&mut self, now: Instant, read: Io, unread: &[u8]) -> Reuse {
         match read {
             Io::Done(0) => self.received_eof(now),
             Io::Done(_) | Io::Nothing => {}
@@ -379,7 +419,7 @@ impl Connection {
             }
             // Where nothing came there is nothing to find.
             if !unread.is_empty() || self.flags & is::EOF != 0 {
-                let _ = self.receive_on(now, unread, usize::MAX);
+                let _ = self.receive(now, unread, usize::MAX);
             }
         }
         let reuse = self.state(now);
@@ -424,6 +464,7 @@ impl Connection {
     /// Whether the connection can take a request now, or is worth keeping. Where it says
     /// [`Reuse::Ready`], [`checkout`](Self::checkout) has the last word.
     #[must_use]
+    #[inline]
     pub fn reuse(&self, now: Instant) -> Reuse {
         self.state(now)
     }
@@ -552,6 +593,7 @@ impl Connection {
         }
     }
 
+    #[inline(always)]
     fn left(&self) -> Option<u32> {
         (self.left != u32::MAX).then_some(self.left)
     }
@@ -639,44 +681,6 @@ impl Connection {
         {
             self.decide(reason);
             self.enter(Rx::Sink);
-        }
-    }
-
-    #[inline]
-    fn state(&self, now: Instant) -> Reuse {
-        if let Some(reason) = self.aborted.or(self.verdict) {
-            return Reuse::No(reason);
-        }
-        if !matches!(self.rx, Rx::Idle) {
-            return Reuse::Busy;
-        }
-        if let Some(reason) = persistence::client(self.facts) {
-            return Reuse::No(reason);
-        }
-        if self.tx != Tx::Quiet || self.owed > 0 {
-            return Reuse::Busy;
-        }
-        if self.flags & is::EOF != 0 {
-            return Reuse::No(CloseReason::PeerClosed);
-        }
-        let until = self.idle_span().after(self.since);
-        match until {
-            Some(at) if now >= at => Reuse::No(self.idle_reason()),
-            _ if self.usable.as_millis() == 0 => Reuse::ImmediateOnly,
-            _ => Reuse::Ready { until, left: self.left() },
-        }
-    }
-
-    /// How long the connection is kept idle.
-    fn idle_span(&self) -> Span {
-        self.usable.max(IMMEDIATE)
-    }
-
-    /// Why it is not kept any longer.
-    fn idle_reason(&self) -> CloseReason {
-        match self.usable.as_millis() {
-            0 => CloseReason::ImmediateOnly,
-            _ => CloseReason::IdleTimeout,
         }
     }
 

@@ -35,6 +35,13 @@ impl Queue {
         usize::from(self.len)
     }
 
+    /// Facts about the oldest.
+    #[inline(always)]
+    pub(super) fn oldest(&self) -> u8 {
+        let [oldest, ..] = self.bits;
+        oldest
+    }
+
     pub(super) fn has(&self, nth: usize, bit: u8) -> bool {
         self.bits.get(nth).is_some_and(|b| b & bit != 0)
     }
@@ -57,6 +64,7 @@ impl Queue {
     }
 
     /// `n` octets went out.
+    #[inline]
     pub(super) fn transmitted(&mut self, n: u64) {
         let len = self.len();
         for (bits, ahead) in self.bits.iter_mut().zip(&mut self.ahead).take(len) {

@@ -9,11 +9,11 @@ use crate::framing::ResponseFraming;
 use crate::grammar::{self, Protocols};
 use crate::head::fields::Trailers;
 use crate::head::index::Index;
-use crate::head::note::flag;
+use crate::head::note::{Noted, flag};
 use crate::head::response::{Context, ResponseHead};
 use crate::head::scan::Scan;
 use crate::limits;
-use crate::persistence::{self, ClientFacts, CloseReason};
+use crate::persistence::{self, ClientFacts, CloseReason, Hints};
 use crate::time::Instant;
 
 /// What one turn of the loop did with the bytes it was shown.
@@ -28,46 +28,10 @@ enum Turn<'b> {
 
 use Turn::{Again, Found, Wait};
 
-impl Connection {
-    #[inline(always)]
-    pub(super) fn read_on<'b>(
-        &mut self,
-        now: Instant,
-        unread: &'b [u8],
-        room: usize,
-    ) -> Step<Event<'b>> {
-        // The short cuts do what a turn does; it decides all that is not plain.
-        let plain = room > 0 && self.failed.is_none() && self.flags & (is::PAUSED | is::EOF) == 0;
-        match &self.rx {
-            // As nearly all calls end: there is no more.
-            Rx::Idle | Rx::Await if plain && unread.is_empty() => {
-                return Step { consumed: 0, event: None };
-            }
-            // As nearly all heads come: to a request that went out, and whole.
-            Rx::Await
-                if plain
-                    && unread.first().is_some_and(|&b| b > b'\r')
-                    && self.queue.has(0, sent::BEGUN) =>
-            {
-                return self.begin_head(now, unread);
-            }
-            // Without content, or with no more of it.
-            Rx::Reading(Inbound::Length(0)) if plain => {
-                self.finish_exchange(now);
-                return Step::found(0, Event::End(Trailers::NONE));
-            }
-            _ => {}
-        }
-        // As the slowest peers send them: a few octets in the middle of a line.
-        if plain
-            && let Rx::Head(scan) = &mut self.rx
-            && scan.creep(unread, &self.config.head_rules())
-        {
-            return Step { consumed: 0, event: None };
-        }
-        self.turns(now, unread, room)
-    }
+/// All that the fields of a response can say about persistence, but for what keeps it.
+const DECIDES: u32 = flag::CLOSE | flag::OPTIONS_BAD | flag::CODING;
 
+impl Connection {
     /// A whole chunk, if it is plain to see; nothing has changed if not.
     #[inline(always)]
     pub(super) fn whole_chunk<'b>(
@@ -77,9 +41,6 @@ impl Connection {
         room: usize,
     ) -> Option<Step<Event<'b>>> {
         let Rx::Reading(body) = &mut self.rx else { return None };
-        if self.flags & is::PAUSED != 0 {
-            return None;
-        }
         let (n, piece) = body.whole_chunk(unread, room)?;
         self.consumed = self.consumed.saturating_add(n as u64);
         self.touch(now);
@@ -88,28 +49,35 @@ impl Connection {
 
     /// The first octets of a head are here; perhaps all of them. Apart, since it takes much of the stack.
     #[inline(never)]
-    fn begin_head<'b>(&mut self, now: Instant, bytes: &'b [u8]) -> Step<Event<'b>> {
+    pub(super) fn begin_head<'b>(&mut self, now: Instant, bytes: &'b [u8]) -> Step<Event<'b>> {
         let mut scan = Scan::new();
-        self.enter(Rx::Head(scan));
         let mut index = Index::new();
-        let turn = match scan.advance(bytes, &self.config.head_rules(), &mut index) {
-            Ok(Some(n)) => match self.whole(bytes, n, &scan, &index) {
-                Ok(head) if head.status() >= 200 => {
-                    self.finally(now, &head);
-                    self.consumed = self.consumed.saturating_add(n as u64);
-                    return Step::found(n, Event::Response(head));
-                }
-                Ok(head) => self.below_200(now, bytes, head),
-                Err(fault) => self.fail(fault, bytes),
-            },
-            Ok(None) => self.incomplete(bytes, scan),
-            Err(fault) => self.fail(fault, bytes),
-        };
+        let found = scan.advance(bytes, &self.config.head_rules(), &mut index);
+        if let Ok(Some(n)) = found
+            && scan.noted().status() >= 200
+            && let Ok(framing) = self.framed(n, &scan)
+        {
+            self.enter(Rx::Head(scan));
+            let whole = bytes.get(..n).unwrap_or(bytes);
+            let (noted, length) = (scan.noted(), scan.length());
+            self.finally(now, &noted, framing, ResponseHead::hints(whole, &noted, &index));
+            self.consumed = self.consumed.saturating_add(n as u64);
+            // Made where it is returned: it is large.
+            let head = ResponseHead::new(whole, noted, length, &index, framing);
+            return Step::found(n, Event::Response(head));
+        }
+        self.enter(Rx::Head(scan));
+        let turn = self.scanned(now, bytes, found, &scan, &index);
         self.settle_turn(turn, 0)
     }
 
     #[inline(never)]
-    fn turns<'b>(&mut self, now: Instant, unread: &'b [u8], room: usize) -> Step<Event<'b>> {
+    pub(super) fn turns<'b>(
+        &mut self,
+        now: Instant,
+        unread: &'b [u8],
+        room: usize,
+    ) -> Step<Event<'b>> {
         if let Some(kind) = self.failed.take() {
             return Step::found(0, Event::Failed(Failure { kind, offset: self.consumed }));
         }
@@ -214,18 +182,43 @@ impl Connection {
         }
         self.resume(now);
         let mut index = Index::new();
-        match scan.advance(bytes, &self.config.head_rules(), &mut index) {
-            Ok(Some(n)) => match self.whole(bytes, n, &scan, &index) {
-                Ok(head) if head.status() >= 200 => {
-                    self.finally(now, &head);
-                    Found(n, Event::Response(head))
-                }
-                Ok(head) => self.below_200(now, bytes, head),
-                Err(fault) => self.fail(fault, bytes),
-            },
-            Ok(None) => self.incomplete(bytes, scan),
-            Err(fault) => self.fail(fault, bytes),
+        let found = scan.advance(bytes, &self.config.head_rules(), &mut index);
+        self.scanned(now, bytes, found, &scan, &index)
+    }
+
+    /// What a scan of a head has come to.
+    #[inline(never)]
+    fn scanned<'b>(
+        &mut self,
+        now: Instant,
+        bytes: &'b [u8],
+        found: Result<Option<usize>, Fault>,
+        scan: &Scan,
+        index: &Index,
+    ) -> Turn<'b> {
+        let n = match found {
+            Ok(Some(n)) => n,
+            Ok(None) => return self.incomplete(bytes, *scan),
+            Err(fault) => return self.fail(fault, bytes),
+        };
+        let framing = match self.framed(n, scan) {
+            Ok(framing) => framing,
+            Err(fault) => return self.fail(fault, bytes),
+        };
+        let whole = bytes.get(..n).unwrap_or(bytes);
+        let (noted, length) = (scan.noted(), scan.length());
+        let head = ResponseHead::new(whole, noted, length, index, framing);
+        if head.is_interim() {
+            return match self.interim(now, &head) {
+                Ok(()) => Found(n, Event::Interim(head)),
+                Err(kind) => self.fail(Fault::new(kind, n), bytes),
+            };
         }
+        if head.status() == 101 && !self.switch_allowed(&head) {
+            return self.fail(Fault::new(Kind::SwitchRefused, n), bytes);
+        }
+        self.finally(now, &noted, framing, ResponseHead::hints(whole, &noted, index));
+        Found(n, Event::Response(head))
     }
 
     fn incomplete<'b>(&mut self, bytes: &[u8], scan: Scan) -> Turn<'b> {
@@ -238,38 +231,15 @@ impl Connection {
 
     /// A head is whole with its first `n` octets: what it means to the oldest request.
     #[inline(always)]
-    fn whole<'b>(
-        &self,
-        bytes: &'b [u8],
-        n: usize,
-        scan: &Scan,
-        index: &Index,
-    ) -> Result<ResponseHead<'b>, Fault> {
+    fn framed(&self, n: usize, scan: &Scan) -> Result<ResponseFraming, Fault> {
+        let oldest = self.queue.oldest();
         let context = Context {
-            head: self.queue.has(0, sent::HEAD),
-            connect: self.queue.has(0, sent::CONNECT),
+            head: oldest & sent::HEAD != 0,
+            connect: oldest & sent::CONNECT != 0,
             tolerant: self.config.is_tolerant(),
             raw: self.config.is_raw(),
         };
-        let bytes = bytes.get(..n).unwrap_or(bytes);
-        ResponseHead::judge(bytes, scan.noted(), scan.length(), index, context)
-    }
-
-    /// An interim response, or a 101.
-    #[inline(never)]
-    fn below_200<'b>(&mut self, now: Instant, bytes: &[u8], head: ResponseHead<'b>) -> Turn<'b> {
-        let whole = head.as_bytes().len();
-        if head.is_interim() {
-            return match self.interim(now, &head) {
-                Ok(()) => Found(whole, Event::Interim(head)),
-                Err(kind) => self.fail(Fault::new(kind, whole), bytes),
-            };
-        }
-        if !self.switch_allowed(&head) {
-            return self.fail(Fault::new(Kind::SwitchRefused, whole), bytes);
-        }
-        self.finally(now, &head);
-        Found(whole, Event::Response(head))
+        ResponseHead::framed(&scan.noted(), scan.length(), n, context)
     }
 
     fn interim(&mut self, now: Instant, head: &ResponseHead<'_>) -> Result<(), Kind> {
@@ -301,29 +271,34 @@ impl Connection {
     }
 
     /// A final head: notes what its exchange will be decided on.
-    fn finally(&mut self, now: Instant, head: &ResponseHead<'_>) {
-        let noted = head.noted();
+    #[inline(always)]
+    fn finally(&mut self, now: Instant, noted: &Noted, framing: ResponseFraming, hints: Hints) {
         let http10 = noted.is_http10();
         let keep = noted.has(flag::KEEP_ALIVE);
-        let framing = head.framing();
-        self.status = head.status();
+        self.status = noted.status();
+        if let Tx::Sending(_) = self.tx {
+            self.early(noted);
+        }
 
-        let sent_close = self.queue.has(0, sent::CLOSE);
-        let f = &mut self.facts;
+        let sent_close = self.queue.oldest() & sent::CLOSE != 0;
+        // Gathered apart, and stored once.
+        let mut f = self.facts;
         f.set(ClientFacts::tunnel, framing == ResponseFraming::Tunnel);
         f.set(ClientFacts::sent_close, sent_close);
-        f.set(ClientFacts::close, head.says_close());
-        f.set(ClientFacts::http10, http10);
         f.set(ClientFacts::keep_alive, keep);
-        f.set(ClientFacts::options_bad, noted.has(flag::OPTIONS_BAD));
-        let with_length = noted.has(flag::LENGTH) || noted.has(flag::LENGTH_BAD);
-        f.set(ClientFacts::coding_unsafe, noted.has(flag::CODING) && (http10 || with_length));
         f.set(ClientFacts::undelimited, framing == ResponseFraming::UntilClose);
-        f.set(ClientFacts::timed_out, head.status() == 408);
+        f.set(ClientFacts::timed_out, noted.status() == 408);
+        // What nothing was noted for cannot be a fact.
+        if http10 || noted.has(DECIDES) {
+            f.set(ClientFacts::close, noted.has(flag::CLOSE));
+            f.set(ClientFacts::http10, http10);
+            f.set(ClientFacts::options_bad, noted.has(flag::OPTIONS_BAD));
+            let with_length = noted.has(flag::LENGTH) || noted.has(flag::LENGTH_BAD);
+            f.set(ClientFacts::coding_unsafe, noted.has(flag::CODING) && (http10 || with_length));
+        }
 
         // S2.2: without the option only `timeout` counts, and only on 1.1.
         let hinted = keep || !http10 && !self.config.is_strict_about_hints();
-        let hints = head.hints();
         let timeout = hints.timeout.filter(|_| hinted);
         f.set(ClientFacts::zero_timeout, timeout == Some(0));
         self.usable = self.config.usable(timeout);
@@ -333,13 +308,13 @@ impl Connection {
             None => self.left.saturating_sub(1),
         };
         f.set(ClientFacts::zero_max, self.left == 0);
+        self.facts = f;
 
-        self.flags &= !is::OLD_PEER;
-        self.flags |= if http10 { is::OLD_PEER } else { 0 };
-        self.early(head);
-        if !http10 && persistence::client(self.facts).is_none() {
-            self.flags |= is::PROVEN;
-        }
+        let proven = !http10 && persistence::client(f).is_none();
+        let mut flags = self.flags & !is::OLD_PEER;
+        flags |= if http10 { is::OLD_PEER } else { 0 };
+        flags |= if proven { is::PROVEN } else { 0 };
+        self.flags = flags;
         self.touch(now);
         self.enter(Rx::Reading(match framing {
             ResponseFraming::None | ResponseFraming::Tunnel => Inbound::Length(0),
@@ -350,11 +325,12 @@ impl Connection {
     }
 
     /// A final response before the request is sent: whether to go on sending (S2.5).
-    fn early(&mut self, head: &ResponseHead<'_>) {
+    #[inline(never)]
+    fn early(&mut self, noted: &Noted) {
         let Tx::Sending(out) = self.tx else { return };
         let budget = u64::from(self.config.early_finish);
         let small = matches!(out, crate::content::Outbound::Length(left) if left <= budget);
-        let go_on = head.status() < 300 || small && !head.says_close();
+        let go_on = noted.status() < 300 || small && !noted.has(flag::CLOSE);
         self.flags &= !is::WAITING;
         if !go_on {
             self.stop_sending();

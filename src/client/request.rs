@@ -3,15 +3,34 @@
 use super::queue::sent;
 use super::{Connection, Reuse, Rx, Tx, is};
 use crate::content::{Content, Frame, Moved, Outbound, Plan, Started};
-use crate::encode::{self, Declared, Told, Writer};
+use crate::encode::{self, Declared, Own, Told, Writer};
 use crate::error::{Part, SendError};
 use crate::head::fields::Line;
 use crate::limits;
 use crate::prepared::Field;
 use crate::time::Instant;
 
-/// Methods whose effect is the same done twice (RFC 9110 §9.2.2).
-const IDEMPOTENT: [&str; 6] = ["GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"];
+/// What the queue is to know of a method: among it, whether its effect is the same done twice (RFC 9110
+/// §9.2.2).
+#[inline]
+fn facts_of(method: &str) -> u8 {
+    match method {
+        "GET" | "OPTIONS" | "TRACE" | "PUT" | "DELETE" => sent::IDEMPOTENT,
+        "HEAD" => sent::IDEMPOTENT | sent::HEAD,
+        "CONNECT" => sent::CONNECT,
+        _ => 0,
+    }
+}
+
+/// A request that is being written.
+struct Draft<'o> {
+    w: Writer<'o>,
+    own: Own,
+    plan: Plan,
+    /// Facts about it, of [`sent`].
+    bits: u8,
+    pipelined: bool,
+}
 
 impl Connection {
     /// Makes a request. The first on a connection needs nothing; each later one needs
@@ -35,61 +54,88 @@ impl Connection {
         content: Content,
         out: &mut [u8],
     ) -> Result<Started, SendError> {
-        let pipelined = self.queue.len() > 0;
-        let ready = if pipelined { self.may_follow(method, content) } else { self.may_begin(now) };
+        let mut draft = Draft {
+            w: Writer::new(out),
+            own: Own::new(Declared::NOTHING),
+            plan: Plan::None,
+            bits: 0,
+            pipelined: false,
+        };
+        self.ask(now, method, target.as_ref(), content, &mut draft)?;
+        encode::each_field(&mut draft.w, fields, &mut draft.own)?;
+        self.asked(now, &mut draft)
+    }
+
+    /// What comes before the fields. Not generic, and apart, as is what comes behind them: the same code
+    /// for all callers.
+    #[inline]
+    fn ask(
+        &self,
+        now: Instant,
+        method: &str,
+        target: &[u8],
+        content: Content,
+        draft: &mut Draft<'_>,
+    ) -> Result<(), SendError> {
+        draft.pipelined = self.queue.len() > 0;
+        let follows = draft.pipelined;
+        let ready = if follows { self.may_follow(method, content) } else { self.may_begin(now) };
         ready.map_err(SendError::NotReady)?;
         let http10 = self.config.is_http10();
         // RFC 9112 §6.1: chunked only to a server that is not known to be of 1.0.
         let old = http10 || self.flags & is::OLD_PEER != 0;
-        let (plan, declared) = shape(method, content, old)?;
+        draft.bits = facts_of(method);
+        draft.plan = shape(method, content, old).map_err(SendError::Invalid)?;
+        draft.own.declared = Declared::of(draft.plan);
+        let minor = if http10 { 0 } else { 1 };
+        encode::request_line(&mut draft.w, method, target, minor).map_err(SendError::Invalid)
+    }
 
-        let mut w = Writer::new(out);
-        encode::request_line(&mut w, method, target.as_ref(), if http10 { 0 } else { 1 })?;
-        let told = encode::fields(&mut w, fields, declared)?;
+    #[inline(never)]
+    fn asked(&mut self, now: Instant, draft: &mut Draft<'_>) -> Result<Started, SendError> {
+        let Draft { w, own: Own { declared, told }, plan, bits, pipelined } = draft;
+        let (plan, mut bits, pipelined) = (*plan, *bits, *pipelined);
         let has_content = !matches!(plan, Plan::None | Plan::Length(0));
-        self.check(&told, has_content, pipelined)?;
+        self.check(told, has_content, pipelined)?;
+        let upgrade = !told.upgrade.is_empty();
         let close = told.close || self.config.is_one_shot() || self.is_last();
         // S2.4: asked for at every request, and never of a proxy.
         let keep = !close && !self.config.is_to_proxy();
-        if keep && told.upgrade.is_empty() && !told.te {
+        if keep && !upgrade && !told.te {
             w.put(b"Connection: keep-alive\r\n");
         } else {
             encode::connection(
-                &mut w,
+                w,
                 &[
                     (close, b"close"),
                     (keep, b"keep-alive"),
-                    (!told.upgrade.is_empty(), b"upgrade"),
+                    (upgrade, b"upgrade"),
                     (told.te, b"TE"),
                 ],
             );
         }
-        encode::framing(&mut w, declared);
+        encode::framing(w, *declared);
         w.put(b"\r\n");
         let written = w.finish()?;
 
         // From here on nothing fails.
-        let mut bits = 0;
         let mut note = |bit, on| bits |= if on { bit } else { 0 };
-        note(sent::HEAD, method == "HEAD");
-        note(sent::CONNECT, method == "CONNECT");
-        note(sent::UPGRADE, !told.upgrade.is_empty());
+        note(sent::UPGRADE, upgrade);
         note(sent::EXPECT, told.expect);
         note(sent::CLOSE, close);
-        note(sent::IDEMPOTENT, IDEMPOTENT.contains(&method));
         let first = self.flags & is::USED == 0;
         note(sent::FIRST, first && !self.config.is_stale(now.since(self.born)));
         self.queue.push(bits, self.owed);
         self.offered = told.upgrade;
-        self.flags = (self.flags | is::USED) & !is::CHECKED;
         if !pipelined {
             self.enter(Rx::Await);
             self.touch(now);
         }
         self.wrote(now, written as u64);
-        let out = Outbound::of(plan);
-        self.tx = if out.is_done() { Tx::Quiet } else { Tx::Sending(out) };
-        self.flags = if told.expect { self.flags | is::WAITING } else { self.flags & !is::WAITING };
+        debug_assert_eq!(has_content, !Outbound::of(plan).is_done());
+        self.tx = if has_content { Tx::Sending(Outbound::of(plan)) } else { Tx::Quiet };
+        let waiting = if told.expect { is::WAITING } else { 0 };
+        self.flags = (self.flags | is::USED) & !(is::CHECKED | is::WAITING) | waiting;
         Ok(Started { written, plan: if has_content { plan } else { Plan::None } })
     }
 
@@ -101,6 +147,10 @@ impl Connection {
     /// Whether a request may begin on an idle connection.
     #[inline]
     fn may_begin(&self, now: Instant) -> Result<(), Reuse> {
+        let checked = self.flags & (is::USED | is::CHECKED) != is::USED;
+        if checked && self.readiness(now).is_some() {
+            return Ok(());
+        }
         match self.state(now) {
             Reuse::Ready { .. } | Reuse::ImmediateOnly
                 if self.flags & is::USED != 0 && self.flags & is::CHECKED == 0 =>
@@ -131,7 +181,7 @@ impl Connection {
             && self.tx == Tx::Quiet
             && u32::try_from(self.owed).is_ok()
             && open < limits::PIPELINE.min(usize::try_from(self.left).unwrap_or(usize::MAX))
-            && IDEMPOTENT.contains(&method)
+            && facts_of(method) & sent::IDEMPOTENT != 0
             && content == Content::None
             && (0..open).all(fine);
         if allowed { Ok(()) } else { Err(self.verdict.map_or(Reuse::Busy, Reuse::No)) }
@@ -234,6 +284,7 @@ impl Connection {
         }
     }
 
+    #[inline]
     fn wrote(&mut self, now: Instant, n: u64) {
         if n == 0 {
             return;
@@ -246,17 +297,17 @@ impl Connection {
 }
 
 /// How the content of a request goes out (S8.10).
-fn shape(method: &str, content: Content, old: bool) -> Result<(Plan, Declared), SendError> {
-    let plan = match content {
+#[inline(always)]
+fn shape(method: &str, content: Content, old: bool) -> Result<Plan, Part> {
+    Ok(match content {
         Content::None if matches!(method, "POST" | "PUT" | "PATCH") => Plan::Length(0),
         Content::None => Plan::None,
         _ if matches!(method, "CONNECT" | "TRACE") => {
-            return Err(SendError::Invalid(Part::Content));
+            return Err(Part::Content);
         }
         Content::Length(n) => Plan::Length(n),
         // A server of 1.0 cannot read it, and a request cannot end with the connection.
-        Content::Unknown if old => return Err(SendError::Invalid(Part::Framing)),
+        Content::Unknown if old => return Err(Part::Framing),
         Content::Unknown => Plan::Chunked,
-    };
-    Ok((plan, Declared::of(plan)))
+    })
 }

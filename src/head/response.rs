@@ -30,6 +30,9 @@ pub struct ResponseHead<'b> {
     framing: ResponseFraming,
 }
 
+/// What else than one Content-Length can decide the framing of a response that has content.
+const UNUSUAL: u32 = flag::CODING | flag::LENGTH_BAD | flag::LENGTH_TWICE;
+
 /// What a client knows when it judges a response head.
 #[derive(Clone, Copy, Debug, Default)]
 pub(crate) struct Context {
@@ -44,14 +47,59 @@ pub(crate) struct Context {
 }
 
 impl<'b> ResponseHead<'b> {
-    /// Decides the framing of a head whose syntax is in order.
-    pub(crate) fn judge(
+    /// What Keep-Alive says.
+    #[inline(always)]
+    pub(crate) fn hints(bytes: &[u8], noted: &Noted, index: &Index) -> Hints {
+        #[inline(never)]
+        fn read(bytes: &[u8], section: usize, index: &Index) -> Hints {
+            let mut hints = Hints::default();
+            let fields = fields(bytes, section, *index);
+            fields.all("keep-alive").for_each(|v| hints.read(v));
+            hints
+        }
+        let any = noted.has(flag::KEEP_ALIVE_FIELD);
+        if any { read(bytes, noted.section(), index) } else { Hints::default() }
+    }
+
+    /// A head whose framing was [decided](Self::framed).
+    #[inline(always)]
+    pub(crate) fn new(
         bytes: &'b [u8],
         noted: Noted,
         length: u64,
         index: &Index,
+        framing: ResponseFraming,
+    ) -> Self {
+        Self { bytes, noted, length, index: *index, framing }
+    }
+
+    /// Decides the framing of a head of `n` octets whose syntax is in order.
+    #[inline(always)]
+    pub(crate) fn framed(
+        noted: &Noted,
+        length: u64,
+        n: usize,
         context: Context,
-    ) -> Result<Self, Fault> {
+    ) -> Result<ResponseFraming, Fault> {
+        let status = noted.status();
+        let content = status >= 200 && !matches!(status, 204 | 304);
+        // Where nothing was noted that could decide anything else.
+        if content && !context.head && !context.connect && !noted.has(UNUSUAL) {
+            let length = if noted.has(flag::LENGTH) { Some(length) } else { None };
+            let framing = length.map_or(ResponseFraming::UntilClose, ResponseFraming::Length);
+            debug_assert_eq!(Self::judge(noted, length.unwrap_or(0), n, context), Ok(framing));
+            return Ok(framing);
+        }
+        Self::judge(noted, length, n, context)
+    }
+
+    #[inline(never)]
+    fn judge(
+        noted: &Noted,
+        length: u64,
+        n: usize,
+        context: Context,
+    ) -> Result<ResponseFraming, Fault> {
         let status = noted.status();
         // Any 2xx to CONNECT, a 204 too (RFC 9110 §9.3.6).
         let tunnel = status == 101 || context.connect && (200..300).contains(&status);
@@ -65,8 +113,7 @@ impl<'b> ResponseHead<'b> {
             tolerant: context.tolerant,
             raw: context.raw,
         };
-        let framing = framing::response(&facts).map_err(|kind| Fault::new(kind, bytes.len()))?;
-        Ok(Self { bytes, noted, length, index: *index, framing })
+        framing::response(&facts).map_err(|kind| Fault::new(kind, n))
     }
 
     /// Reads a head by itself, as the answer to a request with this method, with the limits of a
@@ -81,14 +128,12 @@ impl<'b> ResponseHead<'b> {
         let context =
             Context { head: method == "HEAD", connect: method == "CONNECT", ..Context::default() };
         match scan.advance(bytes, &config.head_rules(), &mut index).map_err(failure)? {
-            Some(n) => Self::judge(
-                bytes.get(..n).unwrap_or(bytes),
-                scan.noted(),
-                scan.length(),
-                &index,
-                context,
-            )
-            .map_err(failure),
+            Some(n) => {
+                let (noted, length) = (scan.noted(), scan.length());
+                let framing = Self::framed(&noted, length, n, context).map_err(failure)?;
+                let bytes = bytes.get(..n).unwrap_or(bytes);
+                Ok(Self::new(bytes, noted, length, &index, framing))
+            }
             None => Err(Failure { kind: Kind::IncompleteHead, offset: bytes.len() as u64 }),
         }
     }
@@ -122,11 +167,7 @@ impl<'b> ResponseHead<'b> {
     /// The field lines, in order.
     #[must_use]
     pub fn fields(&self) -> Fields<'b> {
-        // The empty line ends in LF, and in CRLF unless lenience lets it be LF alone.
-        let end = self.bytes.len().saturating_sub(1);
-        let bytes = self.bytes.get(..end).unwrap_or_default();
-        let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
-        Fields::new(bytes, self.noted.section(), self.index)
+        fields(self.bytes, self.noted.section(), self.index)
     }
 
     /// The value of the first field line with this name, in any case.
@@ -181,19 +222,20 @@ impl<'b> ResponseHead<'b> {
         self.noted.has(flags)
     }
 
-    /// What Keep-Alive says.
-    pub(crate) fn hints(&self) -> Hints {
-        let mut hints = Hints::default();
-        if self.has(flag::KEEP_ALIVE_FIELD) {
-            self.fields().all("keep-alive").for_each(|v| hints.read(v));
-        }
-        hints
-    }
-
     /// Whether the server wants the connection closed.
     pub(crate) fn says_close(&self) -> bool {
         self.has(flag::CLOSE)
     }
+}
+
+/// The field lines of a whole head.
+#[inline]
+fn fields(head: &[u8], section: usize, index: Index) -> Fields<'_> {
+    // The empty line ends in LF, and in CRLF unless lenience lets it be LF alone.
+    let end = head.len().saturating_sub(1);
+    let bytes = head.get(..end).unwrap_or_default();
+    let bytes = bytes.strip_suffix(b"\r").unwrap_or(bytes);
+    Fields::new(bytes, section, index)
 }
 
 impl fmt::Debug for ResponseHead<'_> {

@@ -244,7 +244,8 @@ impl Connection {
                 Rx::Reading(Inbound::Chunked(_)) => return self.chunk(now, unread, room),
                 // As the slowest peers send a head: a few octets in the middle of a line.
                 Rx::Head(scan) => {
-                    if scan.creep(unread, &self.config.head_rules()) {
+                    let crept = scan.creep(unread, &self.config.head_rules());
+                    if crept {
                         return Step::nothing();
                     }
                 }
