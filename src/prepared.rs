@@ -99,7 +99,7 @@ impl<const N: usize> Prepared<N> {
             w.own_or_line(line.name, line.value, &mut own).map_err(SendError::Invalid)?;
         }
         // It may go into a request.
-        if block.told.host_bad {
+        if own.told.host_bad {
             return Err(SendError::Invalid(Part::Host));
         }
         block.len = w.finish()?;
