@@ -112,7 +112,8 @@ impl<'b> Iterator for Fields<'b> {
 
     #[inline]
     fn next(&mut self) -> Option<Line<'b>> {
-        let Some((colon, stop)) = self.index.get(self.passed) else { return self.look_for() };
+        let Some((name, stop)) = self.index.get(self.passed) else { return self.look_for() };
+        let colon = self.at + name;
         let line = Line {
             name: self.bytes.get(self.at..colon)?,
             value: trim(self.bytes.get(colon + 1..stop)?),

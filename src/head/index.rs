@@ -11,14 +11,19 @@ const GIVEN_UP: u8 = u8::MAX;
 
 #[derive(Clone, Copy)]
 pub(crate) struct Index {
-    /// Where the colon stands, and where the line ends, from the beginning of the head.
-    lines: [(u16, u16); MOST],
+    /// Where the line ends, from the beginning of the head.
+    stops: [u16; MOST],
+    /// How long its name is. Small, since a head is handed on by value.
+    names: [u8; MOST],
     count: u8,
 }
 
 impl Index {
+    /// The longest name that can be noted.
+    pub(super) const NAME: usize = u8::MAX as usize;
+
     pub(crate) const fn new() -> Self {
-        Self { lines: [(0, 0); MOST], count: 0 }
+        Self { stops: [0; MOST], names: [0; MOST], count: 0 }
     }
 
     /// Notes nothing from now on, and forgets what was noted.
@@ -26,11 +31,13 @@ impl Index {
         self.count = GIVEN_UP;
     }
 
-    /// The next line, which is the `n`th.
+    /// The next line, which is the `n`th. Its name is no longer than [`NAME`](Self::NAME), or the index is
+    /// given up.
     #[inline(always)]
-    pub(super) fn set(&mut self, n: u16, colon: usize, stop: usize) {
-        if let Some(line) = self.lines.get_mut(usize::from(n)) {
-            *line = (colon as u16, stop as u16);
+    pub(super) fn set(&mut self, n: u16, name: usize, stop: usize) {
+        let n = usize::from(n);
+        if let (Some(its_stop), Some(its_name)) = (self.stops.get_mut(n), self.names.get_mut(n)) {
+            (*its_stop, *its_name) = (stop as u16, name as u8);
         }
     }
 
@@ -42,12 +49,13 @@ impl Index {
         }
     }
 
-    /// The `n`th line, if it was noted.
+    /// How long the name of the `n`th line is, and where the line ends, if it was noted.
     #[inline(always)]
     pub(super) fn get(&self, n: u8) -> Option<(usize, usize)> {
-        let (colon, stop) = *self.lines.get(usize::from(n))?;
+        let name = *self.names.get(usize::from(n))?;
+        let stop = *self.stops.get(usize::from(n))?;
         (n < self.count && usize::from(self.count) <= MOST)
-            .then_some((usize::from(colon), usize::from(stop)))
+            .then_some((usize::from(name), usize::from(stop)))
     }
 }
 

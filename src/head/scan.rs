@@ -286,9 +286,9 @@ impl Scan {
                 return Err(Fault::new(Kind::ObsFold, raw.begin));
             }
             let stop = raw.begin + raw.line.len();
-            index.set(self.lines.fields - 1, raw.begin + name.len(), stop);
+            index.set(self.lines.fields - 1, name.len(), stop);
             index.count_to(self.lines.fields);
-            if raw.end != stop + 2 {
+            if raw.end != stop + 2 || name.len() > Index::NAME {
                 index.give_up();
             }
         }

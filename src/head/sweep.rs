@@ -65,7 +65,7 @@ impl Scan {
                 if count >= rules.fields {
                     break 'lines line;
                 }
-                index.set(count, colon, end.stop);
+                index.set(count, colon - line, end.stop);
                 count += 1;
                 if may_decide(first, colon - line) {
                     self.note_plain(window, line, colon, end.stop);
@@ -262,9 +262,10 @@ fn plain(window: &[u8], begin: usize, end: &End) -> Option<(u32, usize)> {
     Some((u32::from_le_bytes(first) | 0x2020_2020, begin + len))
 }
 
-/// The same for long names. Apart, to leave the registers to others.
+/// The same for long names, up to what an index can hold. Apart, to leave the registers to others.
 #[inline(never)]
 fn many_letters(rest: &[u8]) -> usize {
+    let rest = rest.get(..Index::NAME).unwrap_or(rest);
     let mut len = 0;
     while let Some(seen) = rest.get(len..).and_then(|r| r.first_chunk()) {
         match block::few_letters(seen) {
@@ -324,6 +325,16 @@ mod tests {
             let cut = scanned(head, cuts, &rules, LEAST);
             assert_eq!(cut, want, "{:?} at {cuts:?}", String::from_utf8_lossy(head));
             assert_eq!(scanned(head, &[], &rules, LEAST), want, "whole");
+        }
+    }
+
+    #[test]
+    fn names_as_long_as_an_index_can_hold_and_longer() {
+        for len in 250..260 {
+            let name = "n".repeat(len);
+            let head = format!("GET / HTTP/1.1\r\nA: b\r\n{name}: c\r\nHost: d\r\n\r\n");
+            agree(head.as_bytes(), &[], What::Request);
+            agree(head.as_bytes(), &[30, 290], What::Request);
         }
     }
 
