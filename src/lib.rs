@@ -16,7 +16,8 @@
 //!   unread.
 //! * Content is held until `read_content`.
 //! * `room` is what you can take: `fits(output space)` if it lands in your output, 0 to pause.
-//! * Bytes leave in the order of the calls that made them; `transmitted` counts them all.
+//! * Bytes leave in the order of the calls that made them; `transmitted` counts them all. A call writes to
+//!   the front of the output space it is given; what stood behind may be gone, too.
 //! * Read ahead while there is space, and always when [`Wants::read`] is true; never into an empty slice,
 //!   which looks like EOF.
 //! * [`Content::Length`] ends itself, [`Content::Unknown`] ends with `finish`; who cannot deliver calls
