@@ -559,6 +559,31 @@ fn eof_at_the_checkout_ends_a_connection_that_was_never_used() {
 
 // ---- field lines, and the next hop ----
 
+/// RFC 9112 §3.1: a method is a token, to its last octet (S8.4: at most 32).
+#[test]
+fn a_bad_octet_is_found_wherever_it_stands_in_a_method() {
+    for bad in 0..32 {
+        let mut text = b"ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEF / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec();
+        assert!(RequestHead::parse(&text).is_ok());
+        text[bad] = b'(';
+        let failure = RequestHead::parse(&text).expect_err("no token");
+        assert_eq!((failure.kind, failure.offset), (Kind::MethodInvalid, bad as u64));
+    }
+}
+
+#[test]
+fn a_bad_version_is_found_where_it_begins() {
+    for (text, kind, offset) in [
+        ("GET /abc HTTP/2.0", Kind::VersionUnsupported, 9),
+        ("GET /abc HTTP/1.10", Kind::VersionInvalid, 9),
+        ("GET /abc http/1.1", Kind::VersionInvalid, 9),
+        ("PRI * HTTP/2.0", Kind::Http2Preface, 6),
+    ] {
+        let failure = RequestHead::parse(format!("{text}\r\n\r\n").as_bytes()).expect_err(text);
+        assert_eq!((failure.kind, failure.offset), (kind, offset), "{text}");
+    }
+}
+
 #[test]
 fn sections_are_equal_if_the_same_lines_are_still_to_come() {
     let head = |text: &'static [u8]| RequestHead::parse(text).expect("a head").fields();
