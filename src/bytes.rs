@@ -203,6 +203,16 @@ mod tests {
     }
 
     #[test]
+    fn find_stop_finds_the_first_of_many() {
+        for b in 0..=255u8 {
+            for len in 1..40usize {
+                let stop = (b < 0x20 && b != 9) || b == 0x7f;
+                assert_eq!(find_stop(&vec![b; len], 0), stop.then_some(0), "{len} times {b}");
+            }
+        }
+    }
+
+    #[test]
     fn classes_are_those_of_the_rfc() {
         let tchars: Vec<u8> = (0..=255).filter(|&b| is_tchar(b)).collect();
         assert_eq!(tchars.len(), 15 + 10 + 52);

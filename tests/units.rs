@@ -5,8 +5,9 @@
 use keepalive::client::{self, Reuse};
 use keepalive::forward::{Hop, Refusal, gateway_status};
 use keepalive::{
-    Blame, Clock, CloseReason, Content, Deadline, End, Failure, Instant, Io, Kind, Line, Lost,
-    NO_FIELDS, Part, Persistence, Plan, Retry, SendError, Status, Timer, Verdict, reason, server,
+    Blame, Clock, CloseReason, Content, Deadline, End, Failure, Field, Instant, Io, Kind, Line,
+    Lost, NO_FIELDS, Part, Persistence, Plan, Prepared, RequestHead, Retry, SendError, Status,
+    Timer, Verdict, reason, server,
 };
 use std::collections::BTreeSet;
 use std::io::{Error, ErrorKind};
@@ -461,6 +462,7 @@ fn switches_work_both_ways() {
     for (n, set) in all.iter().enumerate() {
         assert_ne!(set(base, true), base, "server {n}");
         assert_eq!(set(set(base, true), false), base, "server {n}");
+        assert_eq!(set(set(base, true), true), set(base, true), "server {n}");
         for other in &all[n + 1..] {
             assert_eq!(set(other(set(base, true), true), false), other(base, true), "server {n}");
         }
@@ -483,6 +485,7 @@ fn switches_work_both_ways() {
     for (n, set) in all.iter().enumerate() {
         assert_ne!(set(base, true), base, "client {n}");
         assert_eq!(set(set(base, true), false), base, "client {n}");
+        assert_eq!(set(set(base, true), true), set(base, true), "client {n}");
         for other in &all[n + 1..] {
             assert_eq!(set(other(set(base, true), true), false), other(base, true), "client {n}");
         }
@@ -520,7 +523,109 @@ fn without_timers_there_is_no_deadline() {
     assert_eq!(conn.deadline(), None);
 }
 
+// ---- a client, call by call ----
+
+/// What a request says, whatever its lines are prepared from.
+fn requested(fields: &[Field<'_>]) -> String {
+    let mut conn = client::Connection::new(&client::Config::direct(), ZERO);
+    let mut out = [0; 300];
+    let fields = fields.iter().copied();
+    let started = conn.request(ZERO, "GET", "/", fields, Content::None, &mut out).expect("fine");
+    String::from_utf8(out[..started.written].to_vec()).expect("text")
+}
+
+/// RFC 9110 §10.1.4: a TE field is announced, also one that was prepared (S2.4).
+#[test]
+fn a_prepared_te_comes_with_its_option() {
+    let te = Prepared::<32>::new([("TE", "trailers")]).expect("fine");
+    let other = Prepared::<32>::new([("A", "b")]).expect("fine");
+    let host = Field::from(("Host", "a"));
+    let (te, other) = (Field::Prepared(te.block()), Field::Prepared(other.block()));
+    for fields in [vec![host, te], vec![host, te, other], vec![host, other, te]] {
+        let text = requested(&fields);
+        assert!(text.contains("\r\nConnection: keep-alive, TE\r\n"), "{text}");
+    }
+    let text = requested(&[host, other]);
+    assert!(text.contains("\r\nConnection: keep-alive\r\n"), "{text}");
+}
+
+/// S2.6: EOF that the checkout brings is known at once, also before the first request.
+#[test]
+fn eof_at_the_checkout_ends_a_connection_that_was_never_used() {
+    let mut conn = client::Connection::new(&client::Config::direct(), ZERO);
+    assert!(matches!(conn.checkout(ZERO, Io::Done(0), b""), Reuse::No(_)));
+    assert!(matches!(conn.wants().end, Some(End::Close(_))), "{:?}", conn.wants());
+}
+
 // ---- field lines, and the next hop ----
+
+/// RFC 9112 §3.1: a method is a token, to its last octet (S8.4: at most 32).
+#[test]
+fn a_bad_octet_is_found_wherever_it_stands_in_a_method() {
+    for bad in 0..32 {
+        let mut text = b"ABCDEFGHIJKLMNOPQRSTUVWXYZABCDEF / HTTP/1.1\r\nHost: a\r\n\r\n".to_vec();
+        assert!(RequestHead::parse(&text).is_ok());
+        text[bad] = b'(';
+        let failure = RequestHead::parse(&text).expect_err("no token");
+        assert_eq!((failure.kind, failure.offset), (Kind::MethodInvalid, bad as u64));
+    }
+}
+
+#[test]
+fn a_bad_version_is_found_where_it_begins() {
+    for (text, kind, offset) in [
+        ("GET /abc HTTP/2.0", Kind::VersionUnsupported, 9),
+        ("GET /abc HTTP/1.10", Kind::VersionInvalid, 9),
+        ("GET /abc http/1.1", Kind::VersionInvalid, 9),
+        ("PRI * HTTP/2.0", Kind::Http2Preface, 6),
+    ] {
+        let failure = RequestHead::parse(format!("{text}\r\n\r\n").as_bytes()).expect_err(text);
+        assert_eq!((failure.kind, failure.offset), (kind, offset), "{text}");
+    }
+}
+
+#[test]
+fn sections_are_equal_if_the_same_lines_are_still_to_come() {
+    let head = |text: &'static [u8]| RequestHead::parse(text).expect("a head").fields();
+    let mut one = head(b"GET / HTTP/1.1\r\nHost: a\r\nB: c\r\n\r\n");
+    let mut two = head(b"PUT /longer HTTP/1.1\r\nHost: a\r\nB: c\r\n\r\n");
+    assert_eq!(one, two);
+    one.next();
+    assert_ne!(one, two);
+    two.next();
+    assert_eq!(one, two);
+    assert_ne!(one, head(b"GET / HTTP/1.1\r\nHost: a\r\nB: d\r\n\r\n"));
+}
+
+/// In any case, and the first of several; what must not stand among trailers is not found.
+#[test]
+fn a_trailer_is_found_by_its_name() {
+    let mut conn = serving(b"PUT / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+    conn.read_content(ZERO);
+    let bytes = b"0\r\nA: b\r\nX-Sum: 1\r\nx-sum: 2\r\nHost: c\r\n\r\n";
+    let step = conn.receive(ZERO, bytes, usize::MAX);
+    let Some(server::Event::End(trailers)) = step.event else { panic!("{step:?}") };
+    assert_eq!(trailers.get("X-SUM"), Some(&b"1"[..]));
+    assert_eq!(trailers.get("a"), Some(&b"b"[..]));
+    assert_eq!(trailers.get("host"), None);
+    assert_eq!(trailers.get("X"), None);
+    assert_eq!(format!("{trailers:?}").matches("X-Sum").count(), 1);
+}
+
+/// S8.10: neither 1xx nor 204 declares a length, whatever was received; 304 keeps its own.
+#[test]
+fn a_relay_declares_no_length_where_none_may_be() {
+    let outbound = |text: &str, method| {
+        let bytes = format!("HTTP/1.1 {text}\r\nContent-Length: 5\r\n\r\n");
+        keepalive::ResponseHead::parse(bytes.as_bytes(), method).expect("a head").outbound()
+    };
+    assert_eq!(outbound("103 Early Hints", "GET"), Content::None);
+    assert_eq!(outbound("199 Miscellaneous", "GET"), Content::None);
+    assert_eq!(outbound("204 No Content", "GET"), Content::None);
+    assert_eq!(outbound("304 Not Modified", "GET"), Content::Length(5));
+    assert_eq!(outbound("200 OK", "HEAD"), Content::Length(5));
+    assert_eq!(outbound("200 OK", "GET"), Content::Length(5));
+}
 
 #[test]
 fn field_lines_are_made_of_pairs() {
