@@ -15,6 +15,9 @@ pub(crate) const RESPONSE_FIELDS: u16 = 1000;
 pub(crate) const TRAILERS: u16 = 16 * 1024;
 /// Members of all Connection fields together; more, and the connection does not persist (S1.1).
 pub(crate) const CONNECTION_OPTIONS: u8 = 32;
+/// Protocols of Upgrade fields that an intermediary passes on. Each goes out on a line of its own, which
+/// is longer than what it came as.
+pub(crate) const PROTOCOLS: usize = 16;
 /// Empty lines before a request line (RFC 9112 §2.2 says at least one); the next is an error.
 pub(crate) const BLANK_LINES: u8 = 4;
 /// Octets of CR and LF before a status line or behind a response (S2.5).

@@ -7,6 +7,7 @@ use crate::grammar::{self, members, same};
 use crate::head::Version;
 use crate::head::fields::Line;
 use crate::head::request::RequestHead;
+use crate::limits;
 
 /// Who sends the `100 (Continue)` that a client waits for (S8.8).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -179,7 +180,7 @@ impl<'a> ForwardedRequest<'a> {
         let received = self.verdicts().filter(|(_, verdict)| verdict.goes).map(|(line, _)| line);
         let te = self.takes_trailers().then_some(Line { name: b"TE", value: b"trailers" });
         let hop = self.hop;
-        let offers = self.head.upgrade().filter(move |p| hop.switches(p));
+        let offers = self.head.upgrade().filter(move |p| hop.switches(p)).take(limits::PROTOCOLS);
         let upgrade = offers.map(|value| Line { name: b"Upgrade", value });
         let left = self.max_forwards.as_bytes();
         let max_forwards =

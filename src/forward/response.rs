@@ -9,6 +9,7 @@ use crate::grammar::{self, members};
 use crate::head::Version;
 use crate::head::fields::{Line, Trailers};
 use crate::head::response::ResponseHead;
+use crate::limits;
 
 /// A response as it goes on, interim or final. Borrows the head and the names in [`Hop`].
 ///
@@ -121,7 +122,7 @@ impl<'a> ForwardedResponse<'a> {
         received.chain(upgrade).chain(core::iter::once(via))
     }
 
-    /// The protocols of a 101 and of a 426.
+    /// The protocols of a 101 and of a 426, up to a limit: what goes on must not be many times what came.
     fn switches(&self) -> impl Iterator<Item = &'a [u8]> + use<'a> {
         let switches = matches!(self.head.status(), 101 | 426);
         self.head
@@ -129,6 +130,7 @@ impl<'a> ForwardedResponse<'a> {
             .filter(move |line| switches && line.is("upgrade"))
             .flat_map(|line| members(line.value))
             .filter(|protocol| grammar::is_protocol(protocol))
+            .take(limits::PROTOCOLS)
     }
 
     /// Each received field line with the verdict on it: for the curious, and for logs.

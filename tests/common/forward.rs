@@ -124,6 +124,9 @@ fn hop(b: u8, name: &str) -> Hop<'_> {
     hop.upgrades(upgrades(b))
 }
 
+/// So many protocols go on, and no more.
+const PROTOCOLS: usize = 16;
+
 fn upgrades(b: u8) -> &'static [&'static str] {
     match b >> 3 & 3 {
         0 | 1 => &["websocket"],
@@ -213,7 +216,8 @@ fn put_in(head: &RequestHead<'_>, fields: &[Field], b: u8, name: &str) -> Vec<Fi
         add("TE", b"trailers");
     }
     if both_11 && is_nominated(fields, b"Upgrade") {
-        members(fields, "Upgrade").filter(|p| is(p, upgrades(b))).for_each(|p| add("Upgrade", p));
+        let offered = members(fields, "Upgrade").filter(|p| is(p, upgrades(b)));
+        offered.take(PROTOCOLS).for_each(|p| add("Upgrade", p));
     }
     if matches!(head.method(), "TRACE" | "OPTIONS")
         && let Some(n) = head.field("Max-Forwards")
@@ -380,7 +384,7 @@ fn forwarded_response(bytes: &[u8], b: u8, method: &str) {
         .cloned()
         .collect();
     if matches!(head.status(), 101 | 426) {
-        let protocols = members(&fields, "Upgrade").filter(|p| is_protocol(p));
+        let protocols = members(&fields, "Upgrade").filter(|p| is_protocol(p)).take(PROTOCOLS);
         want.extend(protocols.map(|p| (b"Upgrade".to_vec(), p.to_vec())));
     }
     want.push((b"Via".to_vec(), format!("1.{} edge", head.version().minor()).into_bytes()));
@@ -461,6 +465,8 @@ fn answered(
         return None;
     }
     assert_whole(&out);
+    // A space behind each colon, a CR before each LF, and what is added: nothing that a peer can multiply.
+    assert!(out.len() <= head.as_bytes().len() + 2 * head.fields().count() + 1024, "{head:?}");
     Some(out)
 }
 
