@@ -84,7 +84,8 @@ impl Decoder {
             return None;
         }
         let (begin, size) = (usize::from(self.digits), usize::from(self.line));
-        let piece = bytes.get(begin..)?.get(..size)?;
+        // Where the data begins is here, within the eight octets; all of it perhaps is not.
+        let piece = bytes.get(begin..).and_then(|behind| behind.get(..size))?;
         if size > room || size == 0 {
             return None;
         }

@@ -129,10 +129,7 @@ impl TryFrom<&RequestHead<'_>> for ::http::Request<()> {
         let mut request = Self::new(());
         let method = head.method().as_bytes();
         *request.method_mut() = Method::from_bytes(method).map_err(|_| Unfit::Method)?;
-        // That crate drops a fragment without a word.
-        if head.target().contains(&b'#') {
-            return Err(Unfit::Target);
-        }
+        // That crate drops a fragment without a word; but no target that was read has one (S8.11).
         *request.uri_mut() = Uri::try_from(head.target()).map_err(|_| Unfit::Target)?;
         *request.version_mut() = head.version().into();
         *request.headers_mut() = fields(head.fields())?;

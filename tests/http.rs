@@ -5,7 +5,7 @@
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Response, StatusCode, Uri};
 use keepalive::http::{Unfit, absolute, fields, host, request_lines, target};
 use keepalive::testkit::{pieces, strategy};
-use keepalive::{Content, Instant, Line, RequestHead, ResponseHead, Version, client, server};
+use keepalive::{Content, Instant, Kind, Line, RequestHead, ResponseHead, Version, client, server};
 use proptest::prelude::*;
 
 const NOW: Instant = Instant::from_micros(7);
@@ -206,8 +206,17 @@ fn what_does_not_fit_is_named() {
     assert_eq!(target(&Method::CONNECT, &Uri::from_static("/x")), Err(Unfit::Target));
     assert_eq!(absolute(&Uri::from_static("/x")), Err(Unfit::Target));
     assert_eq!(absolute(&Uri::from_static("http://u:p@a:1")), Ok("http://a:1/".to_owned()));
+    // That crate would drop a fragment without a word. It never sees one.
+    for target in ["/x#y", "/x?y#z", "/#", "http://a/#y", "http://a#y", "*#"] {
+        let octets = format!("OPTIONS {target} HTTP/1.1\r\nHost: a\r\n\r\n");
+        let refused = RequestHead::parse(octets.as_bytes()).expect_err("a fragment");
+        assert_eq!(refused.kind, Kind::TargetInvalid, "{target}");
+    }
+    let all =
+        [Unfit::Method, Unfit::Target, Unfit::Name, Unfit::Value, Unfit::Count, Unfit::Status];
+    let texts: std::collections::BTreeSet<_> = all.iter().map(ToString::to_string).collect();
     assert!(
-        [Unfit::Method, Unfit::Status, Unfit::Count].iter().all(|u| u.to_string().contains("http"))
+        texts.len() == all.len() && texts.iter().all(|t| t.contains("http") || t.contains("URI"))
     );
 }
 

@@ -17,12 +17,16 @@ mod bug;
 mod client;
 #[path = "testkit/pipe.rs"]
 mod pipe;
+#[path = "testkit/same.rs"]
+mod same;
 #[path = "testkit/scripts.rs"]
 mod scripts;
 #[path = "testkit/server.rs"]
 mod server;
 #[path = "testkit/strategies.rs"]
 mod strategies;
+#[path = "testkit/trial.rs"]
+mod trial;
 #[path = "testkit/watch.rs"]
 mod watch;
 

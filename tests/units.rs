@@ -3,7 +3,7 @@
 #![allow(clippy::indexing_slicing)]
 
 use keepalive::client::{self, Reuse};
-use keepalive::forward::{Hop, Refusal, gateway_status};
+use keepalive::forward::{self, Hop, Refusal, gateway_status};
 use keepalive::{
     Blame, Clock, CloseReason, Content, Deadline, End, Failure, Field, Instant, Io, Kind, Line,
     Lost, NO_FIELDS, Part, Persistence, Plan, Prepared, RequestHead, Retry, SendError, Status,
@@ -634,6 +634,34 @@ fn field_lines_are_made_of_pairs() {
     assert_eq!(Line::from(("A", &b"b"[..])), line);
     assert_eq!(Line::from(("A", "b")), line);
     assert_eq!(Line::from(&line), line);
+}
+
+/// In a log nothing of what a peer sent may look like more lines than there are.
+#[test]
+fn what_was_received_is_shown_on_one_line() {
+    let octets = b"POST / HTTP/1.1\r\nHost: a\r\nX: \xff\r\nTransfer-Encoding: chunked\r\n\r\n";
+    let head = RequestHead::parse(octets).expect("a head");
+    let mut lines = head.fields();
+    assert_eq!(format!("{lines:?}"), r"[Host: a, X: \xff, Transfer-Encoding: chunked]");
+    // Equal if the same is still to come.
+    assert_eq!(lines, head.fields());
+    lines.next();
+    assert_ne!(lines, head.fields());
+    assert_eq!(format!("{lines:?}"), r"[X: \xff, Transfer-Encoding: chunked]");
+
+    let hop = Hop::to_origin("edge").expect("a pseudonym");
+    let onward = format!("{:?}", forward::request(&head, &hop).expect("it goes on"));
+    assert!(onward.contains("1.1 edge") && !onward.contains('\n'), "{onward}");
+
+    let mut conn = server::Connection::new(&server::Config::origin(), ZERO);
+    conn.receive(ZERO, octets, usize::MAX);
+    conn.read_content(ZERO);
+    let rest = b"0\r\nHost: b\r\nX-Sum: \xff\r\n\r\n";
+    let Some(server::Event::End(trailers)) = conn.receive(ZERO, rest, usize::MAX).event else {
+        unreachable!("the request is whole")
+    };
+    // S8.5: what must not stand there is not there.
+    assert_eq!(format!("{trailers:?}"), r"[X-Sum: \xff]");
 }
 
 #[test]

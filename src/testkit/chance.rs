@@ -193,10 +193,13 @@ impl<'d> Source<'d> {
 /// ```
 pub fn seeds(count: u64) -> impl Iterator<Item = u64> {
     let number = |name| std::env::var(name).ok().and_then(|v| v.parse::<u64>().ok());
-    let (first, last) = match (number("SEED"), number("SEEDS")) {
-        (Some(seed), _) => (seed, seed),
-        (None, Some(count)) => (1, count),
-        (None, None) => (1, count),
+    chosen(number("SEED"), number("SEEDS"), count)
+}
+
+fn chosen(seed: Option<u64>, seeds: Option<u64>, count: u64) -> impl Iterator<Item = u64> {
+    let (first, last) = match seed {
+        Some(seed) => (seed, seed),
+        None => (1, seeds.unwrap_or(count)),
     };
     first..=last
 }
@@ -204,6 +207,7 @@ pub fn seeds(count: u64) -> impl Iterator<Item = u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use std::vec;
 
     #[test]
     fn octets_run_out_into_the_first_choice() {
@@ -230,5 +234,41 @@ mod tests {
         assert_eq!(seen, [true; 7]);
         assert!((0..1000).all(|_| s.up_to(300) <= 300));
         assert_eq!(Source::seeded(1).rest(), b"");
+    }
+
+    #[test]
+    fn whatever_can_be_drawn_is_drawn() {
+        let mut rng = Rng::new(5);
+        let mut seen = [0; 4];
+        (0..4_000).for_each(|_| seen[usize::from(rng.pick(&[0u8, 1, 2, 3]))] += 1);
+        assert!(seen.iter().all(|n| (850..1_150).contains(n)), "{seen:?}");
+        let ends: Vec<_> = (0..200).map(|_| rng.range(3, 5)).collect();
+        assert!(ends.contains(&3) && ends.contains(&5) && ends.iter().all(|n| (3..=5).contains(n)));
+        assert_eq!((rng.below(0), rng.range(7, 7), rng.range(7, 3)), (0, 7, 7));
+    }
+
+    /// A part of a world draws by itself: what it draws moves nothing elsewhere.
+    #[test]
+    fn a_stream_of_its_own_is_of_the_same_making_and_another() {
+        let numbers = |mut rng: Rng| [rng.number(), rng.number()];
+        let (mut a, mut b) = (Source::seeded(9), Source::seeded(9));
+        assert_eq!(numbers(a.rng()), numbers(b.rng()));
+        assert_ne!(numbers(a.rng()), numbers(Source::seeded(9).rng()));
+        assert_eq!(a.take(4), {
+            b.rng();
+            b.take(4)
+        });
+        let from = |octets: &'static [u8]| numbers(Source::new(octets).rng());
+        assert_eq!(from(b"\x01\x02 and more"), from(b"\x01\x02"));
+        assert_ne!(from(b"\x01\x02"), from(b"\x01\x03"));
+        assert_ne!(numbers(Rng::of(1, 2)), numbers(Rng::of(2, 1)));
+    }
+
+    #[test]
+    fn one_seed_is_tried_alone() {
+        let all = |seed, seeds| chosen(seed, seeds, 3).collect::<Vec<_>>();
+        assert_eq!(all(None, None), [1, 2, 3]);
+        assert_eq!(all(None, Some(5)), [1, 2, 3, 4, 5]);
+        assert_eq!((all(Some(7), None), all(Some(7), Some(5))), (vec![7], vec![7]));
     }
 }

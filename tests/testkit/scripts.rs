@@ -72,6 +72,32 @@ closed
     assert!(!play(&text.replace("[Host: a]", "[Host: b]")).is_fine());
 }
 
+/// Whoever writes a script by hand is told the line, and what is wrong with it.
+#[test]
+fn what_is_wrong_with_a_script_is_said_with_its_line() {
+    for (line, what) in [
+        ("says hello", "unknown word: says"),
+        ("response 200 HEAD", "not: response STATUS to METHOD [Name: value]"),
+        ("response OK", "not a number: OK"),
+        ("request GET / HTTP/1.1", "not: request METHOD TARGET [Name: value]"),
+        ("head GET / 'quoted'", ""),
+        ("pause 5", ""),
+        ("at noon", ""),
+        (r"< \q", ""),
+        (r"content {P", ""),
+    ] {
+        let text = format!("# A script\nrole: server\n\n{line}\n");
+        match Script::parse(&text) {
+            Err(error) => {
+                let said = error.to_string();
+                println!("{line}: {said}");
+                assert!(said.starts_with("line 4: ") && said.contains(what), "{line}: {said}");
+            }
+            Ok(scripts) => panic!("{line} is taken for: {}", scripts[0]),
+        }
+    }
+}
+
 /// Whatever a peer does in the crate's own scenarios, a right driver bears it.
 #[test]
 fn the_scenarios_are_played_to_right_drivers() {

@@ -1,7 +1,7 @@
 //! The strategies: what they make is what they say, and what fails shrinks to what matters.
 
 use super::bug::Bug;
-use super::server;
+use super::{client, server};
 use keepalive::testkit::{
     Clock, Flaw, Net, Pipe, Report, Request, Response, Rule, Script, Source, Stream, Trial, Watch,
     Weather, strategy,
@@ -24,6 +24,16 @@ proptest! {
     ) {
         let trial = Trial::of_server(1).script(script).weather(weather);
         let report = trial.run(|s, clock| server::serve(s, clock, Bug::None));
+        prop_assert!(report.is_fine(), "{report}");
+    }
+
+    #[test]
+    fn a_right_client_keeps_it_too(
+        script in strategy::server(),
+        weather in strategy::weather(),
+    ) {
+        let trial = Trial::of_client(1).script(script).weather(weather);
+        let report = trial.run(|s, clock| client::fetch(s, clock, client::Bug::None));
         prop_assert!(report.is_fine(), "{report}");
     }
 
