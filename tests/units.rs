@@ -676,3 +676,24 @@ fn a_pseudonym_is_a_token_or_a_host_and_not_too_long() {
     }
     assert_ne!(Hop::to_origin("a"), Hop::to_proxy("a"));
 }
+
+/// S3: what waited for room ends its wait with the next content, also where that comes as a whole chunk.
+#[test]
+fn a_whole_chunk_ends_a_pause() {
+    let now = Instant::from_millis(0);
+    let mut conn =
+        server::Connection::new(&server::Config::origin().min_rate(Duration::ZERO, 0), now);
+    let head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
+    assert_eq!(conn.receive(now, head, usize::MAX).consumed, head.len());
+    conn.read_content(now);
+    // Content waits for room, and is then spliced past the machine.
+    assert_eq!(conn.receive(now, b"3\r\nabc", 0).consumed, 3);
+    assert_ne!(conn.deadline().map(|d| d.timer), Some(Timer::ContentStall));
+    conn.bypassed(now, 3);
+    let late = now + Duration::from_secs(1);
+    let step = conn.receive(late, b"\r\n3\r\ndef\r\n", usize::MAX);
+    assert_eq!(step.event, Some(server::Event::Content(b"def")));
+    let stall = Deadline { at: late + Duration::from_secs(60), timer: Timer::ContentStall };
+    assert_eq!(conn.deadline(), Some(stall));
+    conn.check_invariants();
+}
