@@ -85,10 +85,11 @@ fn a_stream_is_used_as_one_of_std() {
     }
     // Through a reference, as two threads would.
     let mut writer = &stream;
-    writer.write_all(b"ping").expect("room");
+    writer.write_all(b"pi").expect("room");
     writer.flush().expect("nothing is held back");
     assert_eq!(writer.write(b"").expect("nothing"), 0);
     stream.shutdown(Shutdown::Read).expect("nothing is closed");
+    writer.write_all(b"ng").expect("not even the other side");
     let mut pong = [0; 4];
     (&stream).read_exact(&mut pong).expect("still open");
     assert_eq!(&pong, b"pong");
