@@ -110,6 +110,8 @@ class Nginx:
         # (No single process instead: `master_process off` and inherited sockets crash it.)
         user = "user root root;" if os.geteuid() == 0 else ""
         config.write_text(CONFIG.format(directory=self.directory, servers=servers, user=user))
+        for sock in sockets.values():
+            sock.setblocking(False)  # as it takes for granted
         numbers = [sock.fileno() for sock in sockets.values()]
         log = self.directory / "error.log"
         self.process = h.start(

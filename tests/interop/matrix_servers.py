@@ -124,6 +124,7 @@ class Nginx(Peer):
                     }}
                 }}""")
             command = [install.which("nginx"), "-p", f"{d}/", "-e", f"{d}/errors", "-c", config]
+            sock.setblocking(False)  # as it takes for granted
             environment = {**self.h.environment, "NGINX": f"{sock.fileno()};"}
             return self.start(*command, env=environment, pass_fds=[sock.fileno()])
 
