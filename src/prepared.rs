@@ -83,8 +83,8 @@ impl<const N: usize> Prepared<N> {
     /// # Errors
     /// [`SendError::Invalid`] for what must not be sent, and with [`Part::Reserved`] for what the machine
     /// writes itself, or decides on, in each message: `Connection`, `Keep-Alive`, `Proxy-Connection`,
-    /// `Content-Length`, `Transfer-Encoding` and `Upgrade` (S1.4). [`SendError::Short`] if `N` is too
-    /// small.
+    /// `Content-Length`, `Transfer-Encoding` and `Upgrade` (S1.4). A `Host` must be one that a request
+    /// may have. [`SendError::Short`] if `N` is too small.
     pub fn new<'f>(
         lines: impl IntoIterator<Item = impl Into<Line<'f>>>,
     ) -> Result<Self, SendError> {

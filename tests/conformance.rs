@@ -524,6 +524,16 @@ fn every_request_of_1_1_has_one_host() {
     assert!(host(HOST, "http://a/").is_ok());
 }
 
+/// RFC 9110 §7.2 speaks of requests only. A relay passes on what an origin sends by that name.
+#[test]
+fn host_in_a_response_is_a_field_like_any_other() {
+    let wire = respond(&mut origin(G), 200, &[("Host", "a b"), ("Host", "c")], Content::None);
+    assert!(wire.unwrap().contains("\r\nHost: a b\r\nHost: c\r\n"));
+    let mut out = [0; 64];
+    let n = origin(G).inform(NOW, 103, [("Host", "u@a")], &mut out).unwrap();
+    assert_eq!(&out[..n], b"HTTP/1.1 103 Early Hints\r\nHost: u@a\r\n\r\n");
+}
+
 #[test]
 fn framing_is_what_was_declared_and_never_two_things() {
     let try_response = |fields: &[(&'static str, &'static str)], content| {

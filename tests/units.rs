@@ -697,3 +697,30 @@ fn a_whole_chunk_ends_a_pause() {
     assert_eq!(conn.deadline(), Some(stall));
     conn.check_invariants();
 }
+
+/// S8.3: a chunk that comes in pieces is the chunk that came whole, wherever it is cut. Here it stands behind
+/// the data of another, where a size line is looked for all at once, and not all of it is there.
+#[test]
+fn a_chunk_in_pieces_is_the_chunk_that_came_whole() {
+    let chunk = b"\r\n4\r\nabcd";
+    for cut in 0..chunk.len() {
+        let mut conn = serving(b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n");
+        conn.read_content(ZERO);
+        let step = conn.receive(ZERO, b"1\r\nx", usize::MAX);
+        assert_eq!(step.event, Some(server::Event::Content(b"x")));
+        let (mut begin, mut content) = (0, Vec::new());
+        for end in [cut, chunk.len()] {
+            loop {
+                let step = conn.receive(ZERO, &chunk[begin..end], usize::MAX);
+                begin += step.consumed;
+                match step.event {
+                    Some(server::Event::Content(piece)) => content.extend_from_slice(piece),
+                    None => break,
+                    other => panic!("{other:?} at {cut}"),
+                }
+            }
+        }
+        assert_eq!((content.as_slice(), begin), (&b"abcd"[..], chunk.len()), "cut at {cut}");
+        conn.check_invariants();
+    }
+}
