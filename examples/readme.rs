@@ -12,7 +12,7 @@ fn serve(mut sock: TcpStream, config: &Config, clock: Clock) -> Result<CloseReas
     loop {
         while let (Some(event), mut out) = http.next(clock.now(), usize::MAX) {
             if let Event::Request(head) = event {
-                let status = if head.is_connect() { 405 } else { 200 };
+                let status = if head.is_connect() { 501 } else { 200 };
                 let fields = [("Content-Type", "text/plain")];
                 out.reply(status, fields, head.target()).map_err(Error::other)?;
             }

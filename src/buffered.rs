@@ -340,7 +340,7 @@ macro_rules! common {
 /// http.received(now, Io::Done(bytes.len()));
 /// while let (Some(event), mut out) = http.next(now, usize::MAX) {
 ///     if let Event::Request(head) = event {
-///         let status = if head.is_connect() { 405 } else { 200 };
+///         let status = if head.is_connect() { 501 } else { 200 };
 ///         out.reply(status, [("Content-Type", "text/plain")], head.target())?;
 ///     }
 /// }

@@ -284,31 +284,26 @@ pub(crate) fn each_field<'f>(
     Ok(())
 }
 
-/// Whether the machine writes a field itself, or decides on it, in each message.
-pub(crate) fn is_reserved(name: &[u8]) -> bool {
-    const RESERVED: [&[u8]; 6] = [
-        b"connection",
-        b"keep-alive",
-        b"proxy-connection",
-        b"content-length",
-        b"transfer-encoding",
-        b"upgrade",
-    ];
-    RESERVED.iter().any(|known| same(name, known))
-}
-
-/// The fields that the machine looks at.
+/// The fields that the machine looks at: first those that it lets pass, then the reserved ones.
 const OWNED: [&[u8]; 9] = [
     b"te",
     b"host",
     b"expect",
-    b"upgrade",
     b"connection",
     b"keep-alive",
-    b"content-length",
     b"proxy-connection",
+    b"content-length",
     b"transfer-encoding",
+    b"upgrade",
 ];
+
+/// Those that it writes itself, or decides on, in each message.
+const RESERVED: &[&[u8]] = OWNED.split_at(3).1;
+
+/// Whether a field is one of [`RESERVED`].
+pub(crate) fn is_reserved(name: &[u8]) -> bool {
+    RESERVED.iter().any(|known| same(name, known))
+}
 
 /// Whether this may be one of [`OWNED`]: a bit for each length, by the first letter.
 #[inline(always)]

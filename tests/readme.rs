@@ -62,7 +62,7 @@ fn the_loop_refuses_connect_with_an_answer() {
     sock.write_all(b"CONNECT a:443 HTTP/1.1\r\nHost: a\r\n\r\n").expect("a request");
     let mut answer = String::new();
     sock.read_to_string(&mut answer).expect("an answer");
-    assert!(answer.starts_with("HTTP/1.1 405 Method Not Allowed\r\n"), "{answer}");
+    assert!(answer.starts_with("HTTP/1.1 501 Not Implemented\r\n"), "{answer}");
     assert!(answer.ends_with("\r\n\r\na:443"), "{answer}");
     drop(sock);
     let why = server.join().expect("a server that does not panic").expect("a reason");

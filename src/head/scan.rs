@@ -210,19 +210,11 @@ impl Scan {
         rules: &Rules,
         index: &mut Index,
     ) -> Result<Option<usize>, Fault> {
-        if !self.started && !rules.unfold && self.lines.at == 0 && bytes.len() >= sweep::LEAST {
-            // As nearly all come: from the beginning, and whole.
-            let (window, first) = self.window(bytes, rules);
-            if let Some(end) = self.sweep(window, first, rules, index) {
-                return Ok(Some(end));
-            }
-            return self.go_on(bytes, rules, index, sweep::LEAST);
-        }
         self.advance_by(bytes, rules, index, sweep::LEAST)
     }
 
     /// The same, with a sweep wherever `least` octets are left for it.
-    #[inline(never)]
+    #[inline(always)]
     pub(super) fn advance_by(
         &mut self,
         bytes: &[u8],
@@ -236,7 +228,24 @@ impl Scan {
             index.give_up();
             least = least.max(block::BLOCK);
         }
-        self.go_on(bytes, rules, index, least)
+        match self.sweep_on(bytes, rules, index, least) {
+            Some(end) => Ok(Some(end)),
+            None => self.go_on(bytes, rules, index, least),
+        }
+    }
+
+    /// A sweep, if enough is left for one.
+    #[inline(always)]
+    fn sweep_on(
+        &mut self,
+        bytes: &[u8],
+        rules: &Rules,
+        index: &mut Index,
+        least: usize,
+    ) -> Option<usize> {
+        let (window, first) = self.window(bytes, rules);
+        let left = window.len().saturating_sub(usize::from(self.lines.at));
+        if rules.unfold || left < least { None } else { self.sweep(window, first, rules, index) }
     }
 
     /// What may be looked at of a head, and the bound of a start line.
@@ -249,6 +258,7 @@ impl Scan {
         (bytes.get(..max).unwrap_or(bytes), first)
     }
 
+    /// Line by line, the slow way; and behind each line a sweep.
     #[inline(never)]
     fn go_on(
         &mut self,
@@ -257,15 +267,9 @@ impl Scan {
         index: &mut Index,
         least: usize,
     ) -> Result<Option<usize>, Fault> {
-        let (window, first) = self.window(bytes, rules);
+        let (_, first) = self.window(bytes, rules);
         let max = usize::from(rules.max);
         loop {
-            if !rules.unfold
-                && window.len() - usize::from(self.lines.at).min(window.len()) >= least
-                && let Some(end) = self.sweep(window, first, rules, index)
-            {
-                return Ok(Some(end));
-            }
             let (bound, fold) = if self.started { (max, rules.unfold) } else { (first, false) };
             let Some(raw) = self.lines.next(bytes, bound, rules.bare_lf, fold)? else {
                 return if bytes.len() < bound {
@@ -276,22 +280,30 @@ impl Scan {
             };
             if !self.started {
                 self.start(raw.line, raw.end, rules)?;
-                continue;
-            }
-            if raw.line.is_empty() {
+            } else if raw.line.is_empty() {
                 return Ok(Some(raw.end));
+            } else {
+                self.field(&raw, rules, index)?;
             }
-            let (name, value) = self.lines.field(&raw, rules.fields)?;
-            if self.note(name, value) && value.contains(&b'\n') {
-                return Err(Fault::new(Kind::ObsFold, raw.begin));
-            }
-            let stop = raw.begin + raw.line.len();
-            index.set(self.lines.fields - 1, name.len(), stop);
-            index.count_to(self.lines.fields);
-            if raw.end != stop + 2 || name.len() > Index::NAME {
-                index.give_up();
+            if let Some(end) = self.sweep_on(bytes, rules, index, least) {
+                return Ok(Some(end));
             }
         }
+    }
+
+    /// A field line, the slow way.
+    fn field(&mut self, raw: &Raw<'_>, rules: &Rules, index: &mut Index) -> Result<(), Fault> {
+        let (name, value) = self.lines.field(raw, rules.fields)?;
+        if self.note(name, value) && value.contains(&b'\n') {
+            return Err(Fault::new(Kind::ObsFold, raw.begin));
+        }
+        let stop = raw.begin + raw.line.len();
+        index.set(self.lines.fields - 1, name.len(), stop);
+        index.count_to(self.lines.fields);
+        if raw.end != stop + 2 || name.len() > Index::NAME {
+            index.give_up();
+        }
+        Ok(())
     }
 
     /// Looks at what came since, where that is little and ends no line. Whether it was so: then that is all

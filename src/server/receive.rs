@@ -88,19 +88,32 @@ impl Connection {
     ) -> Step<Event<'b>> {
         let mut step = Step::found(0, Event::Request(RequestHead::unread()));
         let Some(Event::Request(head)) = &mut step.event else { return step };
-        let turn = match scan.advance(bytes, &self.config.head_rules(), head.index()) {
-            Ok(Some(n)) => match self.whole(now, bytes, n, &scan, head) {
-                Ok(()) => {
-                    self.consumed = self.consumed.saturating_add(n as u64);
-                    step.consumed = n;
-                    return step;
-                }
-                Err(fault) => self.fail(fault, bytes),
-            },
+        let turn = match self.scan_on(now, bytes, &mut scan, head) {
+            Ok(Some(n)) => {
+                self.consumed = self.consumed.saturating_add(n as u64);
+                step.consumed = n;
+                return step;
+            }
             Ok(None) => self.incomplete(bytes, scan),
             Err(fault) => self.fail(fault, bytes),
         };
         self.settle(turn, 0)
+    }
+
+    /// Reads on in a head, and accepts it once it is whole: `head` then, which has so many octets.
+    #[inline(always)]
+    fn scan_on<'b>(
+        &mut self,
+        now: Instant,
+        bytes: &'b [u8],
+        scan: &mut Scan,
+        head: &mut RequestHead<'b>,
+    ) -> Result<Option<usize>, Fault> {
+        let found = scan.advance(bytes, &self.config.head_rules(), head.index())?;
+        if let Some(n) = found {
+            self.whole(now, bytes, n, scan, head)?;
+        }
+        Ok(found)
     }
 
     #[inline(never)]
@@ -230,12 +243,9 @@ impl Connection {
         }
         self.resume(now);
         let mut head = RequestHead::unread();
-        match scan.advance(bytes, &self.config.head_rules(), head.index()) {
+        match self.scan_on(now, bytes, &mut scan, &mut head) {
+            Ok(Some(n)) => Found(n, Event::Request(head)),
             Ok(None) => self.incomplete(bytes, scan),
-            Ok(Some(n)) => match self.whole(now, bytes, n, &scan, &mut head) {
-                Ok(()) => Found(n, Event::Request(head)),
-                Err(fault) => self.fail(fault, bytes),
-            },
             Err(fault) => self.fail(fault, bytes),
         }
     }

@@ -23,7 +23,7 @@
 //! #     loop {
 //! #         while let (Some(event), mut out) = http.next(clock.now(), usize::MAX) {
 //! #             if let Event::Request(head) = event {
-//! #                 let status = if head.is_connect() { 405 } else { 200 };
+//! #                 let status = if head.is_connect() { 501 } else { 200 };
 //! #                 out.reply(status, NO_FIELDS, head.target()).map_err(Error::other)?;
 //! #             }
 //! #         }

@@ -36,7 +36,7 @@ mod under_test {
     impl Application for Both {
         fn event(&mut self, event: Event<'_>, out: &mut Out<'_>) -> Result<(), SendError> {
             match event {
-                Event::Request(head) if head.is_connect() => out.reply(405, NO_FIELDS, b"")?,
+                Event::Request(head) if head.is_connect() => out.reply(501, NO_FIELDS, b"")?,
                 Event::Request(head) if head.has_content() => {
                     out.read_content();
                     out.respond(200, NO_FIELDS, head.outbound())?;

@@ -13,7 +13,7 @@ pub fn serve(mut sock: TcpStream, config: &Config, clock: Clock) -> Result<Close
     loop {
         while let (Some(event), mut out) = http.next(clock.now(), usize::MAX) {
             if let Event::Request(head) = event {
-                let status = if head.is_connect() { 405 } else { 200 };
+                let status = if head.is_connect() { 501 } else { 200 };
                 out.reply(status, NO_FIELDS, head.target()).map_err(Error::other)?;
             }
         }
@@ -59,7 +59,7 @@ pub async fn serve_async(sock: TcpStream, config: Config, clock: Clock) -> Resul
                     out.read_content();
                 }
                 Event::Request(head) => {
-                    let status = if head.is_connect() { 405 } else { 200 };
+                    let status = if head.is_connect() { 501 } else { 200 };
                     out.reply(status, NO_FIELDS, head.target()).map_err(Error::other)?;
                 }
                 Event::End(_) if out.wants().head => {

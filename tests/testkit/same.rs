@@ -40,6 +40,52 @@ macro_rules! made {
     }};
 }
 
+/// The calls that servers and clients have in common: first those that end a connection.
+macro_rules! common {
+    ($pair:expr, $which:expr, $now:expr, $source:expr, $n:expr) => {
+        match $which {
+            0 => both!($pair, |c| c.received_eof($now)),
+            1 => {
+                let how = $source.pick(&HOWS);
+                both!($pair, |c| c.lost($now, how));
+            }
+            2 => both!($pair, |c| c.abort($now)),
+            3 => {
+                let why = $source.pick(&WHYS);
+                both!($pair, |c| c.retire($now, why));
+            }
+            4 => both!($pair, |c| c.write_closed($now)),
+            6 => both!($pair, |c| c.expire($now)),
+            7 => both!($pair, |c| c.bypassed($now, $n.min(c.content_run()))),
+            8 => both!($pair, |c| c.skip_content($now)),
+            _ => unreachable!("no such call"),
+        }
+    };
+}
+
+/// The same, of the buffered layer.
+macro_rules! buffered_common {
+    ($pair:expr, $which:expr, $now:expr, $source:expr) => {
+        match $which {
+            0 => both!($pair, |h| h.received($now, Io::Done(0))),
+            1 => {
+                let how = $source.pick(&HOWS);
+                both!($pair, |h| h.received($now, Io::Lost(how)));
+            }
+            2 => both!($pair, |h| h.out($now).abort()),
+            3 => {
+                let why = $source.pick(&WHYS);
+                both!($pair, |h| h.out($now).retire(why));
+            }
+            4 => both!($pair, |h| h.transmitted($now, Io::Lost(Lost::Write))),
+            6 => both!($pair, |h| h.expire($now)),
+            7 => both!($pair, |h| h.write_closed($now)),
+            8 => both!($pair, |h| h.out($now).skip_content()),
+            _ => unreachable!("no such call"),
+        }
+    };
+}
+
 const SPACE: usize = 600;
 const CONTENTS: [Content; 4] =
     [Content::None, Content::Length(5), Content::Length(400), Content::Unknown];
@@ -112,20 +158,7 @@ fn a_watched_server_is_a_server() {
             now = later(now, &mut source);
             let n = source.up_to(300);
             match call(&mut source, 24) {
-                0 => both!(pair, |c| c.received_eof(now)),
-                1 => {
-                    let how = source.pick(&HOWS);
-                    both!(pair, |c| c.lost(now, how));
-                }
-                2 => both!(pair, |c| c.abort(now)),
-                3 => {
-                    let why = source.pick(&WHYS);
-                    both!(pair, |c| c.retire(now, why));
-                }
-                4 => both!(pair, |c| c.write_closed(now)),
-                6 => both!(pair, |c| c.expire(now)),
-                7 => both!(pair, |c| c.bypassed(now, n.min(c.content_run()))),
-                8 => both!(pair, |c| c.skip_content(now)),
+                which @ (0..=4 | 6..=8) => common!(pair, which, now, source, n),
                 9 | 10 => both!(pair, |c| c.read_content(now)),
                 11 => _ = made!(pair, |c, out| c.inform(now, 103, [("Link", "x")], out)),
                 12 | 13 => {
@@ -185,20 +218,7 @@ fn a_watched_client_is_a_client() {
             now = later(now, &mut source);
             let n = source.up_to(300);
             match call(&mut source, 20) {
-                0 => both!(pair, |c| c.received_eof(now)),
-                1 => {
-                    let how = source.pick(&HOWS);
-                    both!(pair, |c| c.lost(now, how));
-                }
-                2 => both!(pair, |c| c.abort(now)),
-                3 => {
-                    let why = source.pick(&WHYS);
-                    both!(pair, |c| c.retire(now, why));
-                }
-                4 => both!(pair, |c| c.write_closed(now)),
-                6 => both!(pair, |c| c.expire(now)),
-                7 => both!(pair, |c| c.bypassed(now, n.min(c.content_run()))),
-                8 => both!(pair, |c| c.skip_content(now)),
+                which @ (0..=4 | 6..=8) => common!(pair, which, now, source, n),
                 9 => _ = made!(pair, |c, out| c.send(now, &[b'x'; 300][..n as usize], out)),
                 10 => _ = both!(pair, |c| c.frame(now, n)),
                 11 => _ = made!(pair, |c, out| c.finish(now, [("X-Sum", "1")], out)),
@@ -293,20 +313,7 @@ fn the_buffered_layer_is_the_same_over_watched_servers() {
             now = later(now, &mut source);
             let n = source.up_to(300) as usize;
             match call(&mut source, 22) {
-                0 => both!(pair, |h| h.received(now, Io::Done(0))),
-                1 => {
-                    let how = source.pick(&HOWS);
-                    both!(pair, |h| h.received(now, Io::Lost(how)));
-                }
-                2 => both!(pair, |h| h.out(now).abort()),
-                3 => {
-                    let why = source.pick(&WHYS);
-                    both!(pair, |h| h.out(now).retire(why));
-                }
-                4 => both!(pair, |h| h.transmitted(now, Io::Lost(Lost::Write))),
-                6 => both!(pair, |h| h.expire(now)),
-                7 => both!(pair, |h| h.write_closed(now)),
-                8 => both!(pair, |h| h.out(now).skip_content()),
+                which @ (0..=4 | 6..=8) => buffered_common!(pair, which, now, source),
                 9 => both!(pair, |h| h.out(now).read_content()),
                 10 => _ = both!(pair, |h| h.out(now).inform(103, [("Link", "x")])),
                 11 | 12 => _ = both!(pair, |h| h.out(now).reply(200, NO_FIELDS, b"hello")),
@@ -348,20 +355,7 @@ fn the_buffered_layer_is_the_same_over_watched_clients() {
             now = later(now, &mut source);
             let n = source.up_to(300) as usize;
             match call(&mut source, 20) {
-                0 => both!(pair, |h| h.received(now, Io::Done(0))),
-                1 => {
-                    let how = source.pick(&HOWS);
-                    both!(pair, |h| h.received(now, Io::Lost(how)));
-                }
-                2 => both!(pair, |h| h.out(now).abort()),
-                3 => {
-                    let why = source.pick(&WHYS);
-                    both!(pair, |h| h.out(now).retire(why));
-                }
-                4 => both!(pair, |h| h.transmitted(now, Io::Lost(Lost::Write))),
-                6 => both!(pair, |h| h.expire(now)),
-                7 => both!(pair, |h| h.write_closed(now)),
-                8 => both!(pair, |h| h.out(now).skip_content()),
+                which @ (0..=4 | 6..=8) => buffered_common!(pair, which, now, source),
                 9 => _ = both!(pair, |h| h.out(now).send(&[b'x'; 300][..n])),
                 10 => _ = both!(pair, |h| h.out(now).finish([("X-Sum", "1")])),
                 11 => {

@@ -153,7 +153,7 @@ impl<'a> Join<'a> {
                     Err(refusal) => {
                         // Without a status it ends here, as at its final recipient; and that one
                         // knows OPTIONS, but neither TRACE nor CONNECT.
-                        let own = if head.method() == "OPTIONS" { 200 } else { 405 };
+                        let own = if head.method() == "OPTIONS" { 200 } else { 501 };
                         let status = refusal.status().unwrap_or(own);
                         counts.own += 1;
                         if out.reply(status, [("Date", date().as_str())], b"").is_err() {
