@@ -10,12 +10,12 @@
 use crate::action::{End, Io, Lost, Retire, Step, Wants};
 use crate::content::{Content, Plan};
 use crate::deadline::Deadline;
-use crate::encode::Status;
 use crate::error::SendError;
 use crate::head::fields::Line;
 use crate::persistence::Persistence;
 use crate::prepared::Field;
 use crate::retry::Retry;
+use crate::status::Status;
 use crate::time::Instant;
 // Of the parent, since the test kit compiles this file over its own connections.
 use super::{client, server};

@@ -34,11 +34,11 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use crate::encode::Status;
 use crate::head::Version;
 use crate::head::fields::Line;
 use crate::head::request::RequestHead;
 use crate::head::response::ResponseHead;
+use crate::status::Status;
 use ::http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode, Uri, request};
 use alloc::borrow::Cow;
 use alloc::format;

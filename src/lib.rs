@@ -74,6 +74,7 @@ mod phase;
 mod prepared;
 mod retry;
 pub mod server;
+mod status;
 mod teardown;
 #[cfg(feature = "testkit")]
 #[cfg_attr(docsrs, doc(cfg(feature = "testkit")))]
@@ -85,7 +86,6 @@ pub use buffered::Buffer;
 pub use chunked::Prefix;
 pub use content::{Content, Frame, Moved, Plan, Started};
 pub use deadline::{Deadline, Timer};
-pub use encode::{Status, reason};
 pub use error::{Blame, Failure, Kind, Part, SendError};
 pub use framing::{RequestFraming, ResponseFraming};
 pub use head::Version;
@@ -95,6 +95,7 @@ pub use head::response::ResponseHead;
 pub use persistence::{CloseReason, Persistence};
 pub use prepared::{Block, Field, Prepared};
 pub use retry::{Retry, Verdict};
+pub use status::{Status, reason};
 #[cfg(feature = "std")]
 pub use time::Clock;
 pub use time::Instant;

@@ -45,6 +45,7 @@ const ORDER: &[&[&str]] = &[
         "teardown",
         "persistence",
         "encode",
+        "status",
         "prepared",
     ],
     &["content"],

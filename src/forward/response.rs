@@ -3,13 +3,13 @@
 use super::tables::{LineFacts, Name, Passage, ResponseFacts, Section, line, response_content};
 use super::{Hop, Nominated, Refusal, Text, VIA, Verdict};
 use crate::content::Content;
-use crate::encode::Status;
 use crate::framing::Codings;
 use crate::grammar::{self, members};
 use crate::head::Version;
 use crate::head::fields::{Line, Trailers};
 use crate::head::response::ResponseHead;
 use crate::limits;
+use crate::status::Status;
 
 /// A response as it goes on, interim or final. Borrows the head and the names in [`Hop`].
 ///

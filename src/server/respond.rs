@@ -2,12 +2,13 @@
 
 use super::{Connection, Rx, Tx, is};
 use crate::content::{Content, Frame, Moved, Outbound, Plan, Started};
-use crate::encode::{self, Declared, Status, Told, Writer};
+use crate::encode::{self, Declared, Told, Writer};
 use crate::error::{Part, SendError};
 use crate::head::fields::{Line, NO_FIELDS};
 use crate::persistence::{self, CloseReason, ServerFacts};
 use crate::prepared::Field;
 use crate::server::KeepAliveField;
+use crate::status::{self, Status};
 use crate::time::Instant;
 
 const CONTINUE: &[u8] = b"HTTP/1.1 100 Continue\r\n\r\n";
@@ -79,7 +80,7 @@ impl Connection {
             return Ok(0);
         }
         let mut w = Writer::new(out);
-        encode::status_line(&mut w, 1, status.into())?;
+        status::line(&mut w, 1, status.into())?;
         let told = encode::fields(&mut w, fields, Declared { length: None, chunked: false })?;
         encode::connection(&mut w, &[(!told.upgrade.is_empty(), b"upgrade")]);
         w.put(b"\r\n");
@@ -170,7 +171,7 @@ impl Connection {
         }
         let http10 = facts.has(ServerFacts::http10);
         let minor = if http10 && self.config.echoes_version() { 0 } else { 1 };
-        encode::status_line(&mut w, minor, status)?;
+        status::line(&mut w, minor, status)?;
         let told = encode::fields(&mut w, fields, declared)?;
         let upgrade_fits = match status.code {
             101 => self.offered.allow(told.upgrade),
@@ -392,7 +393,7 @@ impl Connection {
         let own = match self.tx {
             Tx::Own(status) => {
                 let declared = Declared { length: Some(0), chunked: false };
-                encode::status_line(&mut w, 1, status.into())?;
+                status::line(&mut w, 1, status.into())?;
                 let told = encode::fields(&mut w, fields, declared)?;
                 let upgrade = !told.upgrade.is_empty();
                 encode::connection(&mut w, &[(true, b"close"), (upgrade, b"upgrade")]);

@@ -288,7 +288,7 @@ impl Response {
     /// The head.
     #[must_use]
     pub fn head(&self) -> Vec<u8> {
-        let (status, reason) = (self.status, crate::encode::reason(self.status));
+        let (status, reason) = (self.status, crate::status::reason(self.status));
         let mut out = format!("HTTP/1.{} {status} {reason}\r\n", self.minor).into_bytes();
         put(&mut out, &self.fields);
         put(&mut out, self.body.line().as_slice());

@@ -248,8 +248,8 @@ macro_rules! watched {
 pub mod server {
     pub use crate::server::{Config, Event, KeepAliveField};
 
-    use crate::encode::Status;
     use crate::prepared::Field;
+    use crate::status::Status;
 
     watched! { Server, server }
 
