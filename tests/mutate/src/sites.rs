@@ -151,6 +151,20 @@ impl<'a> Sites<'a> {
         }
     }
 
+    /// The conditions of a table's rows are expressions, though within a macro.
+    fn rows(&mut self, (begin, end): (usize, usize)) {
+        let mut found: BTreeMap<(usize, usize), Vec<(u64, String)>> = BTreeMap::new();
+        for here in self.open.range_mut(begin..end).map(|(_, here)| here) {
+            for mutant in here.extract_if(.., |m| m.genre == "Row") {
+                let values = found.entry((mutant.begin, mutant.end)).or_default();
+                values.push((mutant.id, mutant.replacement.clone()));
+            }
+        }
+        for (place, values) in found {
+            self.either(place, values);
+        }
+    }
+
     fn within_constant(&mut self, read: impl FnOnce(&mut Self)) {
         let before = std::mem::replace(&mut self.constant, true);
         read(self);
@@ -190,6 +204,9 @@ impl Visit<'_> for Sites<'_> {
     }
 
     fn visit_macro(&mut self, item: &syn::Macro) {
+        if item.path.is_ident("table") {
+            self.rows(range(item));
+        }
         self.tokens(item.tokens.clone());
     }
 
