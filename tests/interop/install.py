@@ -1,5 +1,7 @@
 """Installs the peers that are missing. What cannot be had is returned, and fails its checks."""
 
+import functools
+import json
 import os
 import pathlib
 import shutil
@@ -24,7 +26,7 @@ ROOT = pathlib.Path(__file__).resolve().parents[2]
 # For what does not come from apt. Below the target directory, since that is what one deletes.
 TARGET = ROOT / os.environ.get("CARGO_TARGET_DIR", "target") / "interop"
 VENV, NPM, GO = TARGET / "venv", TARGET / "npm", TARGET / "go-peer"
-PIP = {"requests": "requests>=2,<3", "aiohttp": "aiohttp>=3,<4"}
+PIP = {"requests": "requests>=2,<3", "aiohttp": "aiohttp>=3,<4", "h11": "h11>=0.16,<0.17"}
 UNDICI = "undici@7"  # the last that runs on the oldest Node in use
 GO_SOURCE = pathlib.Path(__file__).with_name("peers") / "peer.go"
 
@@ -123,7 +125,25 @@ def go_peer() -> bool:
     return GO.exists()
 
 
+@functools.cache
+def written() -> str | None:
+    """The program of `tests/written.rs`. Its path is known to cargo only."""
+    command = ["cargo", "test", "--no-run", "--test", "written"]
+    done = subprocess.run(
+        [*command, "--message-format=json-render-diagnostics"],
+        cwd=ROOT,
+        stdout=subprocess.PIPE,
+        timeout=600,
+        check=False,
+    )
+    messages = [json.loads(line) for line in done.stdout.splitlines() if line.startswith(b"{")]
+    paths = [m["executable"] for m in messages if m.get("executable")]
+    return paths[0] if done.returncode == 0 and paths else None
+
+
 OTHERS = {
+    "written": lambda: written() is not None,
+    "h11": lambda: python("h11"),
     "requests": lambda: python("requests"),
     "aiohttp": lambda: python("aiohttp"),
     "undici": undici,
