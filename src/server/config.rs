@@ -140,7 +140,8 @@ impl Config {
         self
     }
 
-    /// `S.request_total`: how long a whole request may take. Default: for ever.
+    /// `S.request_total`: how long a whole request may take, without the time in which its content waits
+    /// for the application. Default: for ever.
     #[must_use]
     pub const fn request_total(mut self, d: Option<Duration>) -> Self {
         self.request_total = Span::optional(d);

@@ -62,7 +62,7 @@ impl Connection {
         unread: &'b [u8],
         room: usize,
     ) -> Step<Event<'b>> {
-        let plain = room > 0 && self.failed.is_none() && self.flags & is::PAUSED == 0;
+        let plain = room > 0 && self.flags & is::PAUSED == 0;
         match self.rx {
             // As nearly all heads come: between requests, and whole.
             Rx::Idle { .. } if plain && unread.first().is_some_and(|&b| b > b'\r') => {
@@ -399,11 +399,14 @@ impl Connection {
         }
     }
 
-    /// Back-pressure, if there was any, is over: the peer gets its time back.
-    fn resume(&mut self, now: Instant) {
-        if self.flags & is::PAUSED != 0 {
+    /// Back-pressure, if there was any, is over, and so is the wait for an application that had yet to ask
+    /// for the content: the peer gets its time back.
+    pub(super) fn resume(&mut self, now: Instant) {
+        if self.flags & is::PAUSED != 0 || matches!(self.rx, Rx::Held(_)) {
             self.flags &= !is::PAUSED;
-            self.rate = self.rate.plus_micros(now.since(self.since).as_micros() as u64);
+            let waited = now.since(self.since).as_micros() as u64;
+            self.rate = self.rate.plus_micros(waited);
+            self.begun = self.begun.plus_micros(waited);
             self.touch(now);
         }
     }

@@ -24,8 +24,8 @@ impl Connection {
     /// client may be waiting (S8.8). Without a request whose content is held it has no effect.
     pub fn read_content(&mut self, now: Instant) {
         if let Rx::Held(body) = self.rx {
+            self.resume(now);
             self.enter(Rx::Reading(body));
-            self.touch(now);
             self.rate = self.rate.max(now);
         }
     }
@@ -36,7 +36,7 @@ impl Connection {
         if let Rx::Held(body) | Rx::Reading(body) = self.rx
             && body.remaining() != Some(0)
         {
-            self.flags &= !is::PAUSED;
+            self.resume(now);
             self.touch(now);
             self.rate = self.rate.max(now);
             let unmet = self.flags & is::EXPECT != 0;
@@ -206,6 +206,7 @@ impl Connection {
         if let Some(body) = unread {
             let rx = match (body.remaining(), verdict) {
                 (Some(left), None) => {
+                    self.resume(now);
                     self.touch(now);
                     self.rate = self.rate.max(now);
                     Rx::Discard(left)

@@ -46,12 +46,13 @@ impl Connection {
         let has = |bit| self.flags & bit != 0;
         let idle = matches!(self.rx, Rx::Idle { .. });
         let linger = matches!(self.rx, Rx::Linger { .. });
+        let paused = has(is::PAUSED);
         let wanted = match self.rx {
             Rx::Reading(body) => body.remaining() != Some(0) && !self.is_100_due(),
             Rx::Discard(_) => true,
             _ => false,
-        } && !has(is::PAUSED);
-        let receiving = matches!(self.rx, Rx::Head(_) | Rx::Reading(_) | Rx::Discard(_));
+        } && !paused;
+        let receiving = matches!(self.rx, Rx::Head(_) | Rx::Reading(_) | Rx::Discard(_)) && !paused;
         let retiring = persistence::server(self.facts.only(SERVER_STICKY)).is_some();
         let draining = self.facts.has(ServerFacts::draining);
         let quiet = match self.teardown() {
@@ -63,7 +64,7 @@ impl Connection {
         earliest([
             row(
                 Timer::Head,
-                (idle && !has(is::USED)) || (matches!(self.rx, Rx::Head(_)) && !has(is::PAUSED)),
+                (idle && !has(is::USED)) || (matches!(self.rx, Rx::Head(_)) && !paused),
                 self.since,
                 c.head,
             ),
