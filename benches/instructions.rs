@@ -32,6 +32,8 @@ const CASES: &[(&str, Case)] = &[
     ("cycle-client", client_cycle),
     ("chunked-1024", |n| chunked(n, 1024)),
     ("chunked-16", |n| chunked(n, 16)),
+    ("chunked-client", |n| chunked_response(n, 16)),
+    ("drip-client", |n| drip_response(n, 1)),
     ("drip-1", |n| drip(n, 1)),
     ("drip-64", |n| drip(n, 64)),
     ("drip-1460", |n| drip(n, 1460)),
@@ -67,11 +69,17 @@ fn visit(turns: u32, messages: &[Vec<u8>]) {
     }
 }
 
-fn response(turns: u32) {
+/// A client whose request is out.
+fn waiting() -> client::Connection {
     let mut waiting = client::Connection::new(&client::Config::direct(), NOW);
     let mut out = [0; 512];
     let sent = waiting.request(NOW, "GET", "/", [("Host", "a")], Content::None, &mut out);
     waiting.transmitted(NOW, sent.expect("a request").written as u64);
+    waiting
+}
+
+fn response(turns: u32) {
+    let waiting = waiting();
     for _ in 0..turns {
         let mut conn = black_box(&waiting).clone();
         let step = conn.receive(NOW, black_box(inputs::RESPONSE), usize::MAX);
@@ -127,6 +135,42 @@ fn chunked(turns: u32, size: usize) {
                 Some(server::Event::End(_)) => break,
                 event => panic!("{event:?}"),
             }
+        }
+    }
+}
+
+fn chunked_response(turns: u32, size: usize) {
+    let bytes = inputs::chunked(size);
+    let mut reading = waiting();
+    let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    black_box(reading.receive(NOW, head, usize::MAX).consumed);
+    for _ in 0..turns {
+        let mut conn = black_box(&reading).clone();
+        let mut unread = black_box(&bytes[..]);
+        loop {
+            let step = conn.receive(NOW, unread, usize::MAX);
+            unread = &unread[step.consumed..];
+            match step.event {
+                Some(client::Event::Content(piece)) => {
+                    black_box(piece);
+                }
+                Some(client::Event::End(_)) => break,
+                event => panic!("{event:?}"),
+            }
+        }
+    }
+}
+
+fn drip_response(turns: u32, step: usize) {
+    let waiting = waiting();
+    let head = inputs::RESPONSE;
+    for _ in 0..turns {
+        let mut conn = black_box(&waiting).clone();
+        let mut end = 0;
+        while end < head.len() {
+            end = (end + step).min(head.len());
+            let step = conn.receive(NOW, black_box(&head[..end]), usize::MAX);
+            assert!(step.event.is_some() == (end == head.len()));
         }
     }
 }

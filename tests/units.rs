@@ -323,6 +323,41 @@ fn nothing_transmitted_is_nothing() {
     assert_eq!(conn.untransmitted(), 0);
 }
 
+/// RFC 9110 §7.8: the protocols that are offered are of the connection, and its option says so; nothing
+/// else of an interim response is.
+#[test]
+fn an_interim_response_names_its_upgrade_as_an_option() {
+    let mut conn = serving(GET);
+    let mut out = [0; 200];
+    let n = conn.inform(ZERO, 103, [("Link", "</a>")], &mut out).expect("room");
+    assert_eq!(&out[..n], b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
+    let n = conn.inform(ZERO, 102, [("Upgrade", "tls/1.3")], &mut out).expect("room");
+    let text: &[u8] = b"HTTP/1.1 102 \r\nUpgrade: tls/1.3\r\nConnection: upgrade\r\n\r\n";
+    assert_eq!(&out[..n], text, "{}", out[..n].escape_ascii());
+}
+
+/// Without room nothing is asked of the peer, also in the middle of a head: its timer stands still.
+#[test]
+fn a_head_that_has_begun_waits_for_room() {
+    let mut conn = serving(b"");
+    conn.receive(ZERO, b"GET / HT", usize::MAX);
+    assert!(matches!(due(conn.deadline()), Some((Timer::Head, _))));
+    conn.receive(ZERO, b"GET / HTTP", 0);
+    assert!(!matches!(due(conn.deadline()), Some((Timer::Head, _))), "{:?}", conn.deadline());
+    let step = conn.receive(ZERO, GET, usize::MAX);
+    assert!(matches!(step.event, Some(server::Event::Request(_))));
+
+    let mut conn = client::Connection::new(&client::Config::direct(), ZERO);
+    let sent = conn.request(ZERO, "GET", "/", [("Host", "a")], Content::None, &mut [0; 200]);
+    conn.transmitted(ZERO, sent.expect("fine").written as u64);
+    conn.receive(ZERO, b"HTTP/1.1 2", usize::MAX);
+    assert!(matches!(due(conn.deadline()), Some((Timer::HeadWait, _))));
+    conn.receive(ZERO, b"HTTP/1.1 20", 0);
+    assert!(!matches!(due(conn.deadline()), Some((Timer::HeadWait, _))), "{:?}", conn.deadline());
+    let step = conn.receive(ZERO, b"HTTP/1.1 204 No Content\r\n\r\n", usize::MAX);
+    assert!(matches!(step.event, Some(client::Event::Response(_))));
+}
+
 /// A request and EOF behind it: the answer says close, also where it is given before the end of the
 /// request was told.
 #[test]
@@ -492,6 +527,65 @@ fn switches_work_both_ways() {
     }
 }
 
+/// What is set stays set, whatever is set after it, and touches nothing else.
+#[test]
+fn a_setting_leaves_the_others_alone() {
+    type S = fn(server::Config) -> server::Config;
+    const SECOND: Duration = Duration::from_secs(1);
+    let all: [S; 18] = [
+        |c| c.head(SECOND),
+        |c| c.idle(SECOND),
+        |c| c.grace(SECOND),
+        |c| c.content_stall(SECOND),
+        |c| c.min_rate(SECOND, 7),
+        |c| c.request_total(Some(SECOND)),
+        |c| c.write_stall(SECOND),
+        |c| c.lifetime(Some(SECOND)),
+        |c| c.linger(SECOND, SECOND),
+        |c| c.min_idle(3 * SECOND),
+        |c| c.hard_stop(3 * SECOND),
+        |c| c.max_requests(7),
+        |c| c.max_head(700),
+        |c| c.max_trailers(700),
+        |c| c.max_target(70),
+        |c| c.max_fields(7),
+        |c| c.discard(7),
+        |c| c.keep_alive_field(server::KeepAliveField::Never),
+    ];
+    let base = server::Config::proxy();
+    for (n, one) in all.iter().enumerate() {
+        assert_ne!(one(base), base, "server {n}");
+        for other in &all[n + 1..] {
+            assert_eq!(one(other(base)), other(one(base)), "server {n}");
+            assert_ne!(one(other(base)), one(base), "server {n}");
+        }
+    }
+    type C = fn(client::Config) -> client::Config;
+    let all: [C; 13] = [
+        |c| c.head_wait(SECOND),
+        |c| c.content_stall(SECOND),
+        |c| c.write_stall(SECOND),
+        |c| c.continue_wait(3 * SECOND),
+        |c| c.lifetime(Some(SECOND)),
+        |c| c.idle(SECOND),
+        |c| c.timeout_cap(SECOND),
+        |c| c.margin(3 * SECOND),
+        |c| c.discard(7, SECOND),
+        |c| c.early_finish(7),
+        |c| c.max_head(700),
+        |c| c.max_trailers(700),
+        |c| c.max_fields(7),
+    ];
+    let base = client::Config::to_proxy();
+    for (n, one) in all.iter().enumerate() {
+        assert_ne!(one(base), base, "client {n}");
+        for other in &all[n + 1..] {
+            assert_eq!(one(other(base)), other(one(base)), "client {n}");
+            assert_ne!(one(other(base)), one(base), "client {n}");
+        }
+    }
+}
+
 /// Timers that are off leave a connection that may wait for ever: no contradiction.
 #[test]
 fn without_timers_there_is_no_deadline() {
@@ -549,6 +643,100 @@ fn a_prepared_te_comes_with_its_option() {
     assert!(text.contains("\r\nConnection: keep-alive\r\n"), "{text}");
 }
 
+/// S8.8: a request expects a 100 also where that was prepared, and holds its content back.
+#[test]
+fn a_prepared_expectation_is_waited_for() {
+    let expect = Prepared::<64>::new([("Expect", "100-continue")]).expect("fine");
+    let other = Prepared::<64>::new([("A", "b")]).expect("fine");
+    for (block, waits) in [(&expect, true), (&other, false)] {
+        let mut conn = client::Connection::new(&client::Config::direct(), ZERO);
+        let fields = [Field::from(("Host", "a")), Field::Prepared(block.block())];
+        let mut out = [0; 200];
+        let content = Content::Length(1);
+        let started = conn.request(ZERO, "PUT", "/", fields, content, &mut out).expect("fine");
+        conn.transmitted(ZERO, started.written as u64);
+        assert_eq!(due(conn.deadline()).is_some_and(|d| d.0 == Timer::ContinueWait), waits);
+    }
+}
+
+/// Space around a value is not part of it (RFC 9110 §5.5), and does not go out.
+#[test]
+fn values_are_trimmed() {
+    for value in ["x", " x", "x ", "\tx\t ", "x y", " x y "] {
+        let text = requested(&[("Host", " a "), ("A", value)].map(Field::from));
+        let want = format!("\r\nHost: a\r\nA: {}\r\n", value.trim());
+        assert!(text.contains(&want), "{text}");
+    }
+    let mut out = [0; 200];
+    let mut conn = client::Connection::new(&client::Config::direct(), ZERO);
+    let fields = [("Host", "a"), ("Content-Length", " 5\t")];
+    let sent = conn.request(ZERO, "PUT", "/", fields, Content::Length(5), &mut out);
+    assert!(sent.is_ok(), "{sent:?}");
+}
+
+/// Names that have the length and the first letter of one that the machine writes itself are not that
+/// one.
+#[test]
+fn a_name_that_resembles_one_of_the_machines_is_the_callers() {
+    let lines = [("Host", "a"), ("tx", "chunked"), ("Proxy-Conjecture", "close")];
+    let text = requested(&lines.map(Field::from));
+    assert!(text.contains("\r\ntx: chunked\r\nProxy-Conjecture: close\r\n"), "{text}");
+    assert!(text.contains("\r\nConnection: keep-alive\r\n"), "{text}");
+}
+
+/// S2.6: one check, one request.
+#[test]
+fn each_request_behind_the_first_has_a_check_of_its_own() {
+    let mut conn = client::Connection::new(&client::Config::direct(), ZERO);
+    let mut out = [0; 200];
+    for n in 0..3 {
+        if n > 0 {
+            let again = conn.request(ZERO, "GET", "/", [("Host", "a")], Content::None, &mut out);
+            assert_eq!(again, Err(SendError::NotReady(Reuse::Unchecked)), "request {n}");
+            assert!(matches!(conn.checkout(ZERO, Io::Nothing, b""), Reuse::Ready { .. }));
+        }
+        let sent = conn.request(ZERO, "GET", "/", [("Host", "a")], Content::None, &mut out);
+        conn.transmitted(ZERO, sent.expect("fine").written as u64);
+        conn.receive(ZERO, b"HTTP/1.1 204 No Content\r\n\r\n", usize::MAX);
+        conn.receive(ZERO, b"", usize::MAX);
+    }
+}
+
+/// S2.5: a check that finds an empty line leaves the connection as used as it was: what is lost then
+/// may have crossed its close.
+#[test]
+fn a_check_that_finds_an_empty_line_forgets_nothing() {
+    let mut conn = client::Connection::new(&client::Config::direct(), ZERO);
+    let mut out = [0; 200];
+    for check in [false, true] {
+        if check {
+            assert!(matches!(conn.checkout(ZERO, Io::Done(2), b"\r\n"), Reuse::Ready { .. }));
+        }
+        let sent = conn.request(ZERO, "GET", "/", [("Host", "a")], Content::None, &mut out);
+        conn.transmitted(ZERO, sent.expect("fine").written as u64);
+        if !check {
+            conn.receive(ZERO, b"HTTP/1.1 204 No Content\r\n\r\n", usize::MAX);
+            conn.receive(ZERO, b"", usize::MAX);
+        }
+    }
+    conn.received_eof(ZERO);
+    conn.receive(ZERO, b"", usize::MAX);
+    assert_eq!(conn.retry(0).expect("a verdict").verdict, Verdict::IfIdempotent);
+}
+
+/// RFC 9112 §5.2 of heads; what is folded in trailers is refused, whatever is allowed of heads.
+#[test]
+fn trailers_are_not_unfolded() {
+    let mut conn = client::Connection::new(&client::Config::direct().unfold(true), ZERO);
+    let sent = conn.request(ZERO, "GET", "/", [("Host", "a")], Content::None, &mut [0; 200]);
+    conn.transmitted(ZERO, sent.expect("fine").written as u64);
+    let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nA: b\r\n c\r\n\r\n";
+    let step = conn.receive(ZERO, head, usize::MAX);
+    assert!(matches!(step.event, Some(client::Event::Response(_))), "{step:?}");
+    let step = conn.receive(ZERO, b"0\r\nA: b\r\n c\r\n\r\n", usize::MAX);
+    assert!(!matches!(step.event, Some(client::Event::End(_))), "{step:?}");
+}
+
 /// S2.6: EOF that the checkout brings is known at once, also before the first request.
 #[test]
 fn eof_at_the_checkout_ends_a_connection_that_was_never_used() {
@@ -568,6 +756,26 @@ fn a_bad_octet_is_found_wherever_it_stands_in_a_method() {
         text[bad] = b'(';
         let failure = RequestHead::parse(&text).expect_err("no token");
         assert_eq!((failure.kind, failure.offset), (Kind::MethodInvalid, bad as u64));
+    }
+}
+
+/// From left to right: what is wrong first is told, with the place where it stands.
+#[test]
+fn a_request_line_is_judged_from_left_to_right() {
+    let long = "M".repeat(32);
+    for (line, kind, offset) in [
+        (format!("{long}( / HTTP/1.1"), Kind::MethodInvalid, 32),
+        (format!("{long}M / HTTP/1.1"), Kind::MethodTooLong, 32),
+        ("PRI * HTTP/2.0".into(), Kind::Http2Preface, 6),
+        ("PRI / HTTP/2.0".into(), Kind::VersionUnsupported, 6),
+        ("GET * HTTP/2.0".into(), Kind::VersionUnsupported, 6),
+        ("GET /12345678901 HTTP/1.1".into(), Kind::TargetTooLong, 14),
+        ("PURGE /12345678901 HTTP/1.1".into(), Kind::TargetTooLong, 16),
+    ] {
+        let head = format!("{line}\r\nHost: a\r\n\r\n");
+        let config = server::Config::origin().max_target(10);
+        let failure = RequestHead::parse_with(head.as_bytes(), &config).expect_err(&line);
+        assert_eq!((failure.kind, failure.offset), (kind, offset), "{line}");
     }
 }
 

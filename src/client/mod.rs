@@ -237,7 +237,7 @@ impl Connection {
     #[inline]
     pub fn receive<'b>(&mut self, now: Instant, unread: &'b [u8], room: usize) -> Step<Event<'b>> {
         // What most calls come to, where nothing is unusual. It is also what `turns` would find.
-        if room > 0 && self.failed.is_none() && self.flags & (is::PAUSED | is::EOF) == 0 {
+        if room > 0 && self.flags & (is::PAUSED | is::EOF) == 0 {
             match &mut self.rx {
                 // As nearly all calls end: there is no more.
                 Rx::Idle | Rx::Await if unread.is_empty() => return Step::nothing(),
@@ -548,6 +548,8 @@ impl Connection {
         }
         if matches!(self.rx, Rx::Await | Rx::Head(_) | Rx::Reading(_)) {
             assert!(self.queue.len() > 0, "answered, but reading: {self:?}");
+        }
+        if matches!(self.rx, Rx::Idle | Rx::Await | Rx::Head(_) | Rx::Reading(_)) {
             assert!(self.failed.is_none(), "failed, but reading: {self:?}");
         }
         if self.aborted.is_some() {
@@ -750,10 +752,13 @@ mod tests {
     #[test]
     fn a_check_heeds_what_was_due_before_it() {
         let second = Duration::from_secs;
-        let mut conn = idle(&Config::direct().idle(second(60)).lifetime(Some(second(10))));
+        let conn = idle(&Config::direct().idle(second(60)).lifetime(Some(second(10))));
         let late = NOW + second(10);
         assert!(matches!(conn.clone().checkout(NOW, Io::Nothing, b""), Reuse::Ready { .. }));
-        assert_eq!(conn.checkout(late, Io::Nothing, b""), Reuse::No(CloseReason::Lifetime));
+        for late in [late, late + second(1)] {
+            let mut conn = conn.clone();
+            assert_eq!(conn.checkout(late, Io::Nothing, b""), Reuse::No(CloseReason::Lifetime));
+        }
     }
 
     #[test]

@@ -147,13 +147,9 @@ impl Connection {
     /// Whether a request may begin on an idle connection.
     #[inline]
     fn may_begin(&self, now: Instant) -> Result<(), Reuse> {
-        let checked = self.flags & (is::USED | is::CHECKED) != is::USED;
-        if checked && self.readiness(now).is_some() {
-            return Ok(());
-        }
         match self.state(now) {
             Reuse::Ready { .. } | Reuse::ImmediateOnly
-                if self.flags & is::USED != 0 && self.flags & is::CHECKED == 0 =>
+                if self.flags & (is::USED | is::CHECKED) == is::USED =>
             {
                 Err(Reuse::Unchecked)
             }

@@ -344,6 +344,10 @@ mod tests {
                     assert_eq!(like(&v, known), v.eq_ignore_ascii_case(known), "{v:?}");
                 }
             }
+            // Differences that are the same in all words do not cancel out.
+            for bit in [1, 2, 4, 8, 16, 64] {
+                assert!(!like(&known.map(|b| b ^ bit), known), "{bit}");
+            }
         }
         check(b"via");
         check(b"host");

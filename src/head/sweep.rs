@@ -36,10 +36,6 @@ impl Scan {
     ) -> Option<usize> {
         let mut line = usize::from(self.lines.line);
         let mut from = usize::from(self.lines.at);
-        if from > line {
-            // What was looked at before may hold HTAB or obs-text.
-            return None;
-        }
         let mut looked = look(window, from);
         if !self.started {
             let start = looked.next().and_then(|pair| End::at(window, pair));
@@ -293,7 +289,8 @@ mod tests {
     use super::super::index::Index;
     use super::super::request;
     use super::super::scan::{Rules, Scan, What};
-    use super::LEAST;
+    use super::{BLOCK, LEAST, is_stop, look, many_letters};
+    use crate::block;
     use crate::bytes::LOOKED_AT;
     use proptest::prelude::*;
 
@@ -393,6 +390,129 @@ mod tests {
                 let what = if start.starts_with("HTTP") { What::Response } else { What::Request };
                 agree(&head, &cuts, what);
             }
+        }
+    }
+
+    /// In windows of all lengths, from any place on: where stops are, to two octets or to one, and of a
+    /// run only where it begins. What was looked at before is not told again.
+    #[test]
+    fn stops_are_told_from_where_the_scan_stands() {
+        for len in LEAST..2 * BLOCK + 3 {
+            let begins = [0, 1, 2, 3, len % 7, len - LEAST, len.saturating_sub(BLOCK)];
+            let near = (len.saturating_sub(20)..len).chain(len.saturating_sub(BLOCK + 3)..len);
+            for from in begins.into_iter().chain(near) {
+                // A stop right before, at, and behind the place, and some all over.
+                for stops in [vec![], vec![0], vec![1], vec![0, 1], vec![2, 3], vec![5, 7, 8, 11]] {
+                    for other in [b' ', b'a', b'~'] {
+                        let mut window = vec![other; len];
+                        for at in
+                            stops.iter().flat_map(|s| [from + s, from + 40 + 3 * s, len - 1 - s])
+                        {
+                            window.get_mut(at).into_iter().for_each(|b| *b = b'\r');
+                        }
+                        from.checked_sub(1).into_iter().for_each(|before| window[before] = b'\n');
+                        let mut looked = look(&window, from);
+                        let of = |k: usize| {
+                            (looked.base + (k << looked.scale))
+                                ..looked.base + ((k + 1) << looked.scale)
+                        };
+                        let stands = |k: usize| {
+                            of(k).any(|n| n >= from && n < looked.seen && is_stop(window[n]))
+                        };
+                        let mut expected: Vec<_> = (0..BLOCK)
+                            .filter(|&k| stands(k) && (k == 0 || !stands(k - 1)))
+                            .collect();
+                        assert!(expected.iter().all(|&k| k < 64), "{len} {from}");
+                        expected.iter_mut().for_each(|k| *k = of(*k).start);
+                        let told: Vec<_> = std::iter::from_fn(|| looked.next()).collect();
+                        assert_eq!(told, expected, "{len} from {from}: {}", window.escape_ascii());
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn letters_of_long_names_are_counted_up_to_what_an_index_holds() {
+        for len in 0..300 {
+            for behind in [&b":"[..], b": value and more of it", b"{", b"[", b"@", b"`"] {
+                let line = [&b"A-z"[..], &vec![b'n'; len], behind].concat();
+                assert_eq!(many_letters(&line), (len + 3).min(Index::NAME), "{len}");
+                let whole: &[u8; 16] = &line.iter().copied().chain([b'.'; 16]).collect::<Vec<_>>()
+                    [..16]
+                    .try_into()
+                    .unwrap();
+                assert_eq!(block::few_letters(whole), (len + 3).min(16));
+                assert_eq!(block::last_letters(whole, 2), (len + 1).min(14));
+            }
+        }
+    }
+
+    /// Where its lines are is known of a head that came whole, plain or not, in as far as there is room
+    /// for it; and of no other.
+    #[test]
+    fn the_lines_of_a_whole_head_are_known() {
+        let known = |head: &str, cut: usize, bare_lf: bool| {
+            let rules = Rules { bare_lf, ..request::rules(32_768, 120, 100) };
+            let mut scan = Scan::new();
+            let mut index = Index::new();
+            if cut > 0 {
+                assert_eq!(scan.advance(&head.as_bytes()[..cut], &rules, &mut index), Ok(None));
+                index = Index::new();
+            }
+            assert_eq!(scan.advance(head.as_bytes(), &rules, &mut index), Ok(Some(head.len())));
+            (0..=255).take_while(|&n| index.get(n).is_some()).count()
+        };
+        let start = "GET / HTTP/1.1\r\n";
+        for lines in 0..30 {
+            for line in ["Plain: yes\r\n", "X_1: no\r\n", "Odd:\tvalue \r\n"] {
+                let head = [start, &line.repeat(lines), "\r\n"].concat();
+                assert_eq!(known(&head, 0, false), lines.min(24), "{head}");
+            }
+        }
+        let name = |len| [start, &"n".repeat(len), ": v\r\nA: b\r\n\r\n"].concat();
+        assert_eq!(known(&name(255), 0, false), 2);
+        assert_eq!(known(&name(256), 0, false), 0);
+        let bare = [start, "X_1: no\nA: b\r\n\r\n"].concat();
+        assert_eq!(known(&bare, 0, true), 0);
+        let cut = [start, "A: b\r\nC: d\r\n\r\n"].concat();
+        assert_eq!(known(&cut, 20, false), 0);
+    }
+
+    /// Nearly all start lines are taken as they are, and the others looked at slowly.
+    #[test]
+    fn a_plain_start_line_is_known() {
+        let plain = |line: &str, target: u16| {
+            let rules = request::rules(32_768, target, 100);
+            let mut scan = Scan::new();
+            scan.plain_start(line.as_bytes(), &rules).then(|| scan.noted())
+        };
+        for method in ["GET", "POST", "HEAD", "PUT", "X", "OPTIONS"] {
+            for (version, minor) in [("1.0", 0), ("1.1", 1)] {
+                for target in ["/", "/a/path?with=a&query", "/0123456789012345678901234567890"] {
+                    let line = format!("{method} {target} HTTP/{version}");
+                    let noted = plain(&line, target.len() as u16).expect("plain");
+                    assert_eq!(noted.method(), method.len());
+                    assert_eq!(noted.version().minor(), minor);
+                    assert_eq!(usize::from(noted.target), method.len() + 1 + target.len());
+                    assert_eq!(plain(&line, target.len() as u16 - 1), None, "{line}");
+                    assert!(plain(&line, 100).is_some());
+                }
+            }
+        }
+        for line in [
+            "get / HTTP/1.1",
+            "GET  / HTTP/1.1",
+            " / HTTP/1.1",
+            "GET http://a/ HTTP/1.1",
+            "OPTIONS * HTTP/1.1",
+            "CONNECT / HTTP/1.1",
+            "GET / HTTP/1.2",
+            "GET / HTTP/2.0",
+            "GET /# HTTP/1.1",
+            "GET /",
+        ] {
+            assert_eq!(plain(line, 100), None, "{line}");
         }
     }
 

@@ -229,7 +229,7 @@ impl Connection {
     #[inline]
     pub fn receive<'b>(&mut self, now: Instant, unread: &'b [u8], room: usize) -> Step<Event<'b>> {
         // What most calls come to, where nothing is unusual. It is also what `read_on` would find.
-        if room > 0 && self.failed.is_none() && self.flags & (is::PAUSED | is::EOF) == 0 {
+        if room > 0 && self.flags & (is::PAUSED | is::EOF) == 0 {
             match &mut self.rx {
                 // As the contract has it: asked until there is nothing more.
                 Rx::Idle { .. } | Rx::Held(_) if unread.is_empty() => {
@@ -470,6 +470,9 @@ impl Connection {
         if self.tx == Tx::Quiet {
             assert!(!matches!(self.rx, Rx::Held(_) | Rx::Reading(_) | Rx::Whole), "{self:?}");
         }
+        if matches!(self.rx, Rx::Idle { .. } | Rx::Head(_) | Rx::Held(_) | Rx::Reading(_)) {
+            assert!(self.failed.is_none(), "failed, but reading: {self:?}");
+        }
         if self.config.max_requests > 0 {
             assert!(self.served <= self.config.max_requests, "too many served: {self:?}");
         }
@@ -632,10 +635,8 @@ impl Connection {
 
     #[inline]
     fn end(&self) -> Option<End> {
-        // Of all that is not over, only a tunnel ends without a verdict.
-        if self.verdict.is_none() && !matches!(self.rx, Rx::Tunnel) {
-            return None;
-        }
+        // Nothing ends without one: as nearly always there is none.
+        self.verdict?;
         self.how_it_ends()
     }
 
