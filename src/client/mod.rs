@@ -6,6 +6,7 @@
 //! failure, by another ([`Retry`]).
 
 mod config;
+mod invariants;
 mod queue;
 mod receive;
 mod request;
@@ -23,7 +24,6 @@ use crate::grammar::Protocols;
 use crate::head::fields::Trailers;
 use crate::head::response::ResponseHead;
 use crate::head::scan::Scan;
-use crate::limits;
 use crate::persistence::{self, ClientFacts, CloseReason, Persistence};
 use crate::phase::ClientPhase;
 use crate::retry::{self, Answer, Retry};
@@ -537,42 +537,6 @@ impl Connection {
     #[must_use]
     pub fn untransmitted(&self) -> u64 {
         self.owed
-    }
-
-    /// Panics if the value contradicts itself. For tests and fuzzing.
-    #[allow(clippy::missing_panics_doc, reason = "panicking is what it is for")]
-    pub fn check_invariants(&self) {
-        assert!(self.queue.len() <= limits::PIPELINE);
-        if matches!(self.rx, Rx::Idle) {
-            assert!(self.queue.len() == 0 && self.aborted.is_none(), "idle, but busy: {self:?}");
-        }
-        if matches!(self.rx, Rx::Await | Rx::Head(_) | Rx::Reading(_)) {
-            assert!(self.queue.len() > 0, "answered, but reading: {self:?}");
-        }
-        if matches!(self.rx, Rx::Idle | Rx::Await | Rx::Head(_) | Rx::Reading(_)) {
-            assert!(self.failed.is_none(), "failed, but reading: {self:?}");
-        }
-        if self.aborted.is_some() {
-            assert!(self.verdict.is_some() && self.end().is_some());
-        }
-        assert!(!matches!(self.tx, Tx::Sending(o) if o.is_done()), "done, but sending: {self:?}");
-        let w = self.wants();
-        assert!(
-            w.read
-                || w.head
-                || w.content
-                || w.end.is_some()
-                || self.owed > 0
-                || self.flags & is::EOF != 0
-                || self.failed.is_some()
-                || matches!(self.rx, Rx::Reading(_) | Rx::Surplus | Rx::Sink),
-            "nothing can move it on: {self:?}"
-        );
-        let waiting = matches!(self.rx, Rx::Await | Rx::Head(_))
-            && self.tx == Tx::Quiet
-            && self.flags & is::PAUSED == 0
-            && !self.config.head_wait.is_off();
-        assert!(!waiting || self.next_deadline().is_some(), "live without deadline: {self:?}");
     }
 
     // ---- the inside ----

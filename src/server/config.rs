@@ -326,11 +326,6 @@ impl Config {
         self.has(bit::PROXY_CONNECTION)
     }
 
-    /// Whether a timer is switched off without which a connection may stand still.
-    pub(crate) const fn waits_for_ever(&self) -> bool {
-        self.head.is_off() || self.idle.is_off() || self.content_stall.is_off()
-    }
-
     pub(crate) const fn demands(&self) -> Demands {
         Demands {
             tolerant: self.is_tolerant(),

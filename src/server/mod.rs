@@ -11,6 +11,7 @@
 //! [`SendError`](crate::SendError) and change nothing.
 
 mod config;
+mod invariants;
 mod receive;
 mod respond;
 mod timing;
@@ -441,55 +442,7 @@ impl Connection {
         self.owed
     }
 
-    /// Panics if the value contradicts itself. For tests and fuzzing.
-    #[allow(clippy::missing_panics_doc, reason = "panicking is what it is for")]
-    pub fn check_invariants(&self) {
-        let w = self.wants();
-        let app = matches!(self.tx, Tx::Owed | Tx::Sending(_));
-        assert!(
-            w.read || w.emit || w.end.is_some() || app || self.owed > 0 || self.needs_receive(),
-            "nothing can move it on: {self:?}"
-        );
-        assert!(
-            self.next_deadline().is_some()
-                || w.emit
-                || w.end.is_some()
-                || app
-                || self.needs_receive()
-                || self.flags & is::PAUSED != 0
-                || self.config.waits_for_ever(),
-            "live without deadline or action: {self:?}"
-        );
-        assert!(!matches!(self.tx, Tx::Sending(o) if o.is_done()), "done, but sending: {self:?}");
-        let closing = matches!(self.rx, Rx::Sink { .. } | Rx::Linger { .. } | Rx::Over);
-        assert!(!closing || !self.persistence().persists(), "no reason: {self:?}");
-        if let Rx::Idle { blank } = self.rx {
-            assert!(self.tx == Tx::Quiet && self.verdict.is_none(), "idle, but busy: {self:?}");
-            assert!(blank <= limits::BLANK_LINES);
-        }
-        if self.tx == Tx::Quiet {
-            assert!(!matches!(self.rx, Rx::Held(_) | Rx::Reading(_) | Rx::Whole), "{self:?}");
-        }
-        if matches!(self.rx, Rx::Idle { .. } | Rx::Head(_) | Rx::Held(_) | Rx::Reading(_)) {
-            assert!(self.failed.is_none(), "failed, but reading: {self:?}");
-        }
-        if self.config.max_requests > 0 {
-            assert!(self.served <= self.config.max_requests, "too many served: {self:?}");
-        }
-        if self.flags & is::SHUT != 0 {
-            assert!(matches!(self.rx, Rx::Linger { .. } | Rx::Over), "shut, but not lingering");
-        }
-    }
-
     // ---- the inside ----
-
-    /// Whether the next call of `receive` has something to tell without any bytes.
-    fn needs_receive(&self) -> bool {
-        self.failed.is_some()
-            || matches!(self.rx, Rx::Reading(body) if body.remaining() == Some(0))
-            || self.flags & is::EOF != 0
-            || self.tx == Tx::Tunnel
-    }
 
     /// The one way from phase to phase.
     #[inline]

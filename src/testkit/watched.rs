@@ -65,6 +65,7 @@ macro_rules! watched {
             }
 
             fn note(&self) {
+                self.inner.check_invariants();
                 self.watch.snapshot(Machine::$Role(self.inner.clone()));
             }
 
