@@ -146,6 +146,8 @@ pub struct World {
     aborted: bool,
     failed: bool,
     verdict: Option<CloseReason>,
+    /// The connection was said to close.
+    closing: bool,
     end: Option<End>,
 }
 
@@ -171,6 +173,7 @@ impl World {
             aborted: false,
             failed: false,
             verdict: None,
+            closing: false,
             end: None,
         }
     }
@@ -385,6 +388,7 @@ impl World {
         if self.eager {
             self.receive(self.room);
         }
+        self.conn.check_follows(&before);
         self.check();
     }
 
@@ -418,11 +422,16 @@ impl World {
         let now = self.now();
         for _ in 0..200_000 {
             let rx = std::mem::take(&mut self.rx);
+            let before = self.conn.clone();
             let step = self.conn.receive(now, &rx, room);
             assert!(step.consumed <= rx.len());
+            self.conn.check_follows(&before);
             match step.event {
                 None => {
                     self.rx = rx[step.consumed..].to_vec();
+                    let full = self.rx.len() >= self.config.receive_buffer();
+                    let reads = self.conn.wants().read;
+                    assert!(room == 0 || !reads || !full, "wants more than its buffer holds");
                     let before = self.conn.clone();
                     let again = self.conn.receive(now, &self.rx, room);
                     assert!(again.consumed == 0 && again.event.is_none(), "None is a fixed point");
@@ -542,6 +551,7 @@ impl World {
         match reuse {
             Reuse::Ready { .. } | Reuse::ImmediateOnly => {
                 assert!(self.sent.is_empty() && self.outbound == Outbound::Nothing);
+                assert!(conn.persistence().persists() && wants.end.is_none(), "ready, and closing");
                 if self.rx.is_empty() {
                     let checked = conn.clone().checkout(now, Io::Nothing, b"");
                     assert_eq!(checked, reuse, "checkout has nothing against it");
@@ -558,8 +568,14 @@ impl World {
             Reuse::Busy => assert!(!wants.head),
             Reuse::Unchecked => {}
         }
-        // Persistence is monotone.
+        // Persistence is monotone: a close is not taken back, and once it is decided has one reason.
         let persistence = conn.persistence();
+        match persistence {
+            Persistence::Close(_) => self.closing = true,
+            Persistence::Persist { .. } => {
+                assert!(!self.closing, "a close was taken back: {conn:?}")
+            }
+        }
         if let Some(reason) = self.verdict {
             let refined = (reason, CloseReason::Idle408);
             let fits = persistence == Persistence::Close(reason)

@@ -124,6 +124,7 @@ enum Outbound {
 #[derive(Clone, Debug)]
 pub struct World {
     conn: Connection,
+    config: Config,
     rx: Vec<u8>,
     eager: bool,
     t: u64,
@@ -138,6 +139,8 @@ pub struct World {
     requests: u32,
     failed: bool,
     verdict: Option<CloseReason>,
+    /// The present request was said to close the connection.
+    closing: Option<CloseReason>,
     end: Option<End>,
     /// `receive` has told all that there is, so that the answers to questions count.
     settled: bool,
@@ -146,8 +149,10 @@ pub struct World {
 impl World {
     pub fn new(seed: Seed) -> Self {
         let t = if seed[3] == 0 { u64::MAX - 1_000 } else { u64::from(seed[3]) };
+        let config = config(seed[0], seed[1]);
         Self {
-            conn: Connection::new(&config(seed[0], seed[1]), at(t)),
+            conn: Connection::new(&config, at(t)),
+            config,
             rx: Vec::new(),
             eager: seed[2] < 180,
             t,
@@ -162,6 +167,7 @@ impl World {
             requests: 0,
             failed: false,
             verdict: None,
+            closing: None,
             end: None,
             settled: true,
         }
@@ -389,6 +395,7 @@ impl World {
             self.emit(0, 4096);
             self.receive(room);
         }
+        self.conn.check_follows(&before);
         self.check();
     }
 
@@ -513,11 +520,16 @@ impl World {
         let now = self.now();
         for _ in 0..200_000 {
             let rx = std::mem::take(&mut self.rx);
+            let before = self.conn.clone();
             let step = self.conn.receive(now, &rx, room);
             assert!(step.consumed <= rx.len());
+            self.conn.check_follows(&before);
             match step.event {
                 None => {
                     self.rx = rx[step.consumed..].to_vec();
+                    let full = self.rx.len() >= self.config.receive_buffer();
+                    let reads = self.conn.wants().read;
+                    assert!(room == 0 || !reads || !full, "wants more than its buffer holds");
                     let before = self.conn.clone();
                     let again = self.conn.receive(now, &self.rx, room);
                     assert!(again.consumed == 0 && again.event.is_none(), "None is a fixed point");
@@ -551,6 +563,7 @@ impl World {
                 );
                 assert_eq!(self.verdict, None, "a request after the verdict");
                 self.requests += 1;
+                self.closing = None;
                 self.method = head.method().to_owned();
                 self.http10 = head.version().minor() == 0;
                 self.left = match head.framing() {
@@ -631,7 +644,18 @@ impl World {
         if self.settled && chunked && self.outbound == Outbound::Done {
             assert!(!persistence.persists(), "answered, and content without an end to come");
         }
-        // Persistence is monotone.
+        // Persistence is monotone: for each request, and once it is announced with one reason.
+        match persistence {
+            // What the peer sent before it closed may yet come to light.
+            Persistence::Close(CloseReason::PeerClosed) => {}
+            Persistence::Close(reason) => {
+                let old = self.closing.replace(reason).unwrap_or(reason);
+                assert!(may_become(old, reason), "{old:?} became {reason:?}: {conn:?}");
+            }
+            Persistence::Persist { .. } => {
+                assert_eq!(self.closing, None, "a close was taken back: {conn:?}");
+            }
+        }
         if let Some(reason) = self.verdict {
             assert_eq!(persistence, Persistence::Close(reason), "the verdict changed");
         }
@@ -652,6 +676,46 @@ impl World {
         }
         if self.settled {
             self.end = wants.end;
+        }
+    }
+
+    /// The peer goes on sending, and reads nothing. With the room that `fits` what is left of the space for
+    /// output, what waits never exceeds that space.
+    pub fn starve(mut self) {
+        (self.back, self.eager) = (0, false);
+        let space = self.owed.saturating_add(SPACE as u64);
+        if !self.gone() {
+            self.rx.extend(b"GET / HTTP/1.1\r\nHost: a\r\n\r\n".repeat(60));
+        }
+        for _ in 0..300 {
+            let before = (self.conn.clone(), self.rx.len());
+            let left = |world: &Self| (space - world.owed).min(SPACE as u64) as usize;
+            self.receive(self.conn.fits(left(&self)));
+            self.emit(0, 4096);
+            self.apply(&Op::Read);
+            if self.conn.wants().head {
+                let len = if self.method == "CONNECT" { 0 } else { 2 };
+                self.apply(&Op::Reply(200, len, 0, 4096));
+            }
+            if self.conn.wants().content {
+                let fits = self.conn.fits(left(&self)) as u64;
+                match self.outbound {
+                    Outbound::Length(n) => self.apply(&Op::Frame(n.min(fits))),
+                    Outbound::Open(_) if fits > 0 => self.apply(&Op::Finish(false, 4096)),
+                    _ => {}
+                }
+            }
+            assert!(self.owed <= space, "{} octets wait, in {space}: {:?}", self.owed, self.conn);
+            match self.conn.wants().end {
+                Some(End::ShutdownWrite) => self.apply(&Op::WriteClosed),
+                Some(_) => return,
+                None => {}
+            }
+            if (&self.conn, self.rx.len()) == (&before.0, before.1) {
+                let Some(d) = self.conn.deadline() else { return };
+                self.t = self.t.max(d.at.as_micros());
+                self.expire();
+            }
         }
     }
 
@@ -711,6 +775,17 @@ impl World {
     }
 }
 
+/// Output that a peer which reads nothing may cost, besides what it has cost before.
+const SPACE: usize = 2 * Connection::HEAD_ROOM;
+
+/// Before the verdict falls, a fact that stands further up in the table (S1.3) is the reason, once it is
+/// known; and what ends the exchange on the spot is one at any time.
+fn may_become(old: CloseReason, new: CloseReason) -> bool {
+    use CloseReason as R;
+    let place = |reason| R::ALL.iter().position(|&r| r == reason);
+    place(new) <= place(old) || place(new) >= place(R::ResponseFailed) || new == R::UnreadContent
+}
+
 /// Whether a connection option is there.
 fn says(head: &ResponseHead<'_>, option: &[u8]) -> bool {
     head.fields()
@@ -727,4 +802,5 @@ pub fn run(head: Seed, ops: &[Op]) {
     for (eof, takes) in [(true, true), (false, true), (false, false)] {
         world.clone().conclude(eof, takes, head[4]);
     }
+    world.starve();
 }
