@@ -3,9 +3,10 @@
 //! Each world is made from one seed: the weather (settings, network, faults), the requests, and how
 //! the server's application treats each. Checked: each response belongs to its request, and its
 //! content arrives whole or is said not to; no request is executed twice unless it is idempotent and a
-//! verdict allowed it; a verdict of safe was never executed; no close is without a reason; every
-//! world comes to rest with all connections closed and all requests ended; and in calm weather all of
-//! them succeed. The machines' own invariants hold after each step.
+//! verdict allowed it, and no attempt twice; a verdict of safe was never executed; no close is without a
+//! reason; every world comes to rest with all connections closed and all requests ended; and in calm
+//! weather all of them succeed. The machines' own invariants hold after each step. What is rare is
+//! counted, and must come up in the fixed worlds of a debug build.
 //!
 //! `SEED=` replays one world (`EXCHANGES=` so many requests of it, `TRACE=1` told step by step);
 //! `FOR_SECONDS=` runs for so long, from seed `FIRST=` on, and then from a fresh one.
@@ -125,8 +126,64 @@ fn worlds_come_to_a_good_end() {
         let before = computing();
         let (stats, count, took) = worlds(seed, time, most, threads);
         print_stats(what, &stats, count, took, computing() - before);
+        if what == "fixed" && number("FIRST").is_none() && count == first {
+            each_kind_comes_up(&stats);
+        }
     }
 }
+
+/// What must come up in the fixed worlds, or nothing is shown by their good end: retries, all that is
+/// noted as rare, and connections of each end that close for these reasons.
+fn each_kind_comes_up(stats: &Stats) {
+    assert!(stats.retries >= 50, "hardly any retries: {}", stats.retries);
+    assert_eq!(stats.rare.len(), 7, "a kind does not come up: {:?}", stats.rare);
+    assert!(stats.rare.values().all(|&n| n >= 5), "hardly ever comes up: {:?}", stats.rare);
+    let missing: Vec<_> = REASONS.iter().filter(|pair| !stats.reasons.contains_key(pair)).collect();
+    assert!(missing.is_empty(), "no end closes for these reasons: {missing:?}");
+}
+
+/// Reasons that each end comes to by itself, or by what the other does.
+const REASONS: &[(&str, &str)] = &[
+    ("client", "Aborted"),
+    ("client", "DiscardLimit"),
+    ("client", "IdleTimeout"),
+    ("client", "ImmediateOnly"),
+    ("client", "Lifetime"),
+    ("client", "PeerClosed"),
+    ("client", "ResponseClose"),
+    ("client", "ResponseTimeout"),
+    ("client", "SentClose"),
+    ("client", "TransportLost"),
+    ("client", "WriteTimeout"),
+    ("server", "ContentTimeout"),
+    ("server", "Draining"),
+    ("server", "ExpectUnmet"),
+    ("server", "HardStop"),
+    ("server", "HeadTimeout"),
+    ("server", "IdleTimeout"),
+    ("server", "KeepAliveUnused"),
+    ("server", "Lifetime"),
+    ("server", "NotDelimited"),
+    ("server", "PeerClosed"),
+    ("server", "PeerSaidClose"),
+    ("server", "Pressure"),
+    ("server", "RequestLimit"),
+    ("server", "ResponseFailed"),
+    ("server", "TransportLost"),
+    ("server", "UnreadContent"),
+    ("server", "Unused"),
+    ("server", "WriteTimeout"),
+    ("relay, down", "ContentTimeout"),
+    ("relay, down", "IdleTimeout"),
+    ("relay, down", "RequestLimit"),
+    ("relay, down", "ResponseFailed"),
+    ("relay, down", "TransportLost"),
+    ("relay, up", "Aborted"),
+    ("relay, up", "IdleTimeout"),
+    ("relay, up", "ResponseClose"),
+    ("relay, up", "ResponseTimeout"),
+    ("relay, up", "TransportLost"),
+];
 
 /// Seconds of computing so far, where the system tells.
 fn computing() -> f64 {
@@ -148,6 +205,7 @@ fn print_stats(what: &str, stats: &Stats, worlds: u64, took: Duration, computed:
         stats.exchanges as f64 / computed.max(0.01) * 60.0,
     );
     println!("  {}", summary(stats));
+    println!("  {:?}", stats.rare);
     for ((who, why), n) in &stats.reasons {
         print!("  {who} {why} {n}");
     }

@@ -27,6 +27,13 @@ struct Flight {
     rested: bool,
 }
 
+impl Flight {
+    /// The status, where some machine answered and not the application; else 0.
+    fn own_status(&self) -> u16 {
+        if self.own { self.status } else { 0 }
+    }
+}
+
 #[derive(Debug)]
 struct Upload {
     id: u32,
@@ -138,6 +145,9 @@ impl Client {
             self.upload = Some(Upload { id: job.id, sent: 0, rested: false });
         }
         self.half_close |= job.half_close;
+        if !self.flights.is_empty() {
+            sh.stats.note("pipelined requests");
+        }
         self.flights.push_back(Flight {
             id: job.id,
             attempt,
@@ -172,7 +182,7 @@ impl Client {
         if self.port.end(now, link) {
             any = true;
             if let Some(ended) = self.port.ended {
-                sh.closed(now, "client", ended);
+                sh.closed(now, "client", ended, self.port.lost);
                 self.account(now, sh);
             }
         }
@@ -180,11 +190,12 @@ impl Client {
     }
 
     /// The client has nothing more to say, and says so to the network only.
-    fn close_half(&mut self, now: u64, link: &mut Link, sh: &Shared) {
+    fn close_half(&mut self, now: u64, link: &mut Link, sh: &mut Shared) {
         let done = self.upload.is_none() && self.port.tx.is_empty();
         if self.half_close && done && !self.flights.is_empty() && self.port.m.untransmitted() == 0 {
             if self.port.m.persistence().persists() {
                 say!(sh, now, "client {}: half-close", self.name);
+                sh.stats.note("half-closes");
             }
             link.shutdown(now, 0);
             self.retire(now);
@@ -272,6 +283,7 @@ impl Client {
         let id = flight.id;
         match event {
             Event::Interim(head) => {
+                sh.stats.note(if head.status() == 100 { "100s" } else { "interim responses" });
                 assert!(matches!(head.status(), 100 | 103), "{head:?}");
                 assert!(flight.status == 0, "an interim response after a final one");
                 flight.interims += u8::from(head.status() == 103);
@@ -297,7 +309,7 @@ impl Client {
                     && let Some(verdict) = m.retry(0)
                     && (head.status() == 408 || verdict.allows(true))
                 {
-                    flight.again = sh.judge(now, id, flight.attempt, verdict);
+                    flight.again = sh.judge(now, id, flight.attempt, flight.own_status(), verdict);
                 }
             }
             Event::Content(octets) => {
@@ -396,7 +408,7 @@ impl Client {
                 continue;
             }
             let verdict = m.retry(i - first).expect("a verdict on each request");
-            if !sh.judge(now, flight.id, flight.attempt, verdict) {
+            if !sh.judge(now, flight.id, flight.attempt, flight.own_status(), verdict) {
                 sh.finish(now, flight.id, Outcome::Failed(kind));
             }
         }
@@ -413,7 +425,7 @@ impl Client {
             }
             assert!(aborted, "closed, and {flight:?} was never ended: {:?}", self.port.m);
             let verdict = self.port.m.retry(i - first).expect("a verdict on each request");
-            if !sh.judge(now, flight.id, flight.attempt, verdict) {
+            if !sh.judge(now, flight.id, flight.attempt, flight.own_status(), verdict) {
                 sh.finish(now, flight.id, Outcome::Collateral);
             }
         }

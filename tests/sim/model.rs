@@ -238,6 +238,8 @@ impl State {
             return None;
         }
         next.check();
+        next.client.check_follows(&self.client);
+        next.server.check_follows(&self.server);
         Some(next)
     }
 

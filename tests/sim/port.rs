@@ -17,6 +17,7 @@ pub trait Machine: Clone + PartialEq + std::fmt::Debug {
     fn persistence(&self) -> Persistence;
     fn untransmitted(&self) -> u64;
     fn check(&self);
+    fn follows(&self, before: &Self);
 }
 
 macro_rules! machine {
@@ -52,6 +53,9 @@ macro_rules! machine {
             fn check(&self) {
                 self.check_invariants();
             }
+            fn follows(&self, before: &Self) {
+                self.check_follows(before);
+            }
         }
     };
 }
@@ -82,10 +86,13 @@ pub struct Port<M> {
     pub eof: bool,
     /// The last `room` was 0.
     pub paused: bool,
-    lost: bool,
+    /// The connection was reset by the other side.
+    pub lost: bool,
     unwritable: bool,
     /// The first reason to close that was told.
     closing: Option<CloseReason>,
+    /// As it was when it was last checked.
+    last: M,
 }
 
 pub fn at(now: u64) -> Instant {
@@ -95,6 +102,7 @@ pub fn at(now: u64) -> Instant {
 impl<M: Machine> Port<M> {
     pub fn new(m: M, side: usize, cap: usize, style: Style) -> Self {
         Self {
+            last: m.clone(),
             m,
             rx: Vec::new(),
             tx: Vec::new(),
@@ -114,6 +122,8 @@ impl<M: Machine> Port<M> {
     /// Holds it against what is always true.
     pub fn check(&mut self) {
         self.m.check();
+        self.m.follows(&self.last);
+        self.last.clone_from(&self.m);
         match self.m.persistence() {
             // With EOF seen, requests may still wait behind the present one.
             Persistence::Close(CloseReason::PeerClosed) if self.ended.is_none() => {}

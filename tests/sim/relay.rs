@@ -114,7 +114,7 @@ impl Relay {
             if self.down.end(now, link) {
                 any = true;
                 if let Some(ended) = self.down.ended {
-                    sh.closed(now, "relay, down", ended);
+                    sh.closed(now, "relay, down", ended, self.down.lost);
                 }
             }
         }
@@ -176,7 +176,7 @@ impl Relay {
                 if back.port.end(now, &mut back.link) {
                     any = true;
                     if let Some(ended) = back.port.ended {
-                        sh.closed(now, "relay, up", ended);
+                        sh.closed(now, "relay, up", ended, back.port.lost);
                     }
                 }
             }
@@ -226,6 +226,7 @@ impl Relay {
             match step.event {
                 None => {}
                 Some(server::Event::Request(head)) => {
+                    sh.stats.note("relayed requests");
                     assert!(self.ex.as_ref().is_none_or(|ex| ex.over), "S7.1: {:?}", self.ex);
                     let onward = forward::request(&head, &hop()).expect("an honest request");
                     self.ex = Some(Exchange {

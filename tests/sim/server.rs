@@ -121,7 +121,10 @@ impl Server {
         if self.port.end(now, link) {
             any = true;
             if let Some(ended) = self.port.ended {
-                sh.closed(now, "server", ended);
+                sh.closed(now, "server", ended, self.port.lost);
+                if self.drained.is_some() {
+                    sh.stats.note("drains");
+                }
             }
         }
         any

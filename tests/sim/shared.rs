@@ -52,6 +52,8 @@ pub struct Stats {
     pub connections: u64,
     pub retries: u64,
     pub events: u64,
+    /// What does not happen in each world.
+    pub rare: BTreeMap<&'static str, u64>,
     pub outcomes: BTreeMap<String, u64>,
     pub reasons: BTreeMap<(&'static str, CloseReasonName), u64>,
 }
@@ -59,12 +61,19 @@ pub struct Stats {
 pub type CloseReasonName = &'static str;
 
 impl Stats {
+    pub fn note(&mut self, what: &'static str) {
+        *self.rare.entry(what).or_default() += 1;
+    }
+
     pub fn add(&mut self, other: &Self) {
         self.exchanges += other.exchanges;
         self.steps += other.steps;
         self.connections += other.connections;
         self.retries += other.retries;
         self.events += other.events;
+        for (k, n) in &other.rare {
+            *self.rare.entry(k).or_default() += n;
+        }
         for (k, n) in &other.outcomes {
             *self.outcomes.entry(k.clone()).or_default() += n;
         }
@@ -103,6 +112,12 @@ impl Shared {
         let record = &mut self.records[id as usize];
         let this = &mut record.attempts[attempt];
         this.executed += 1;
+        // A relay makes attempts of its own, on behalf of this one.
+        assert!(
+            this.executed == 1 || self.w.relay,
+            "S5: request {id}.{attempt} is executed {} times",
+            this.executed
+        );
         if let Some(verdict) = this.verdict {
             let lied = verdict.verdict == Verdict::Safe;
             assert!(
@@ -117,10 +132,12 @@ impl Shared {
         );
     }
 
-    /// The client's verdict on an attempt that failed. Tells whether it is made again.
-    pub fn judge(&mut self, now: u64, id: u32, attempt: usize, verdict: Retry) -> bool {
+    /// The client's verdict on an attempt that failed, or to which a machine has answered: with this status,
+    /// or with none. Tells whether it is made again.
+    pub fn judge(&mut self, now: u64, id: u32, attempt: usize, own: u16, verdict: Retry) -> bool {
         say!(self, now, "client: verdict on {id}.{attempt}: {verdict:?}");
-        let relay = self.w.relay;
+        // A relay that timed the request out cannot vouch for the origin.
+        let relayed = self.w.relay && own == 408;
         let record = &mut self.records[id as usize];
         let this = &mut record.attempts[attempt];
         this.verdict = Some(verdict);
@@ -128,7 +145,7 @@ impl Shared {
         assert!(!odd, "{id}.{attempt} failed though nothing went wrong: {verdict:?}");
         let again = verdict.allows(true) && attempt < 4;
         assert_eq!(verdict.idempotent, self.jobs[id as usize].is_idempotent(), "request {id}");
-        let lied = verdict.verdict == Verdict::Safe && this.executed > 0 && !relay;
+        let lied = verdict.verdict == Verdict::Safe && this.executed > 0 && !relayed;
         assert!(
             !lied,
             "S5: request {id}.{attempt} was executed, and is said to be safe: {verdict:?}"
@@ -156,7 +173,10 @@ impl Shared {
         *self.stats.outcomes.entry(format!("{outcome:?}")).or_default() += 1;
     }
 
-    pub fn closed(&mut self, now: u64, who: &'static str, ended: (CloseReason, bool)) {
+    pub fn closed(&mut self, now: u64, who: &'static str, ended: (CloseReason, bool), reset: bool) {
+        if reset {
+            self.stats.note("resets");
+        }
         say!(self, now, "{who}: closed, {ended:?}");
         *self.stats.reasons.entry((who, ended.0.name())).or_default() += 1;
         if self.w.calm {
