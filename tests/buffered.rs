@@ -14,15 +14,18 @@ const GET: &[u8] = b"GET / HTTP/1.1\r\nHost: a\r\n\r\n";
 fn feed_server(http: &mut Server<Vec<u8>>, bytes: &[u8]) {
     http.space().expect("space")[..bytes.len()].copy_from_slice(bytes);
     http.received(NOW, Io::Done(bytes.len()));
+    http.connection().check_invariants();
 }
 
 fn feed_client(http: &mut Client<Vec<u8>>, bytes: &[u8]) {
     http.space().expect("space")[..bytes.len()].copy_from_slice(bytes);
     http.received(NOW, Io::Done(bytes.len()));
+    http.connection().check_invariants();
 }
 
 fn asked(http: &mut Client<Vec<u8>>) {
     http.out(NOW).request("GET", "/", [("Host", "a")], Content::None).expect("a request");
+    http.connection().check_invariants();
 }
 
 type Way = fn(&mut Server<Vec<u8>>, Instant);
@@ -48,6 +51,7 @@ fn an_aborted_connection_has_no_output() {
         }
         assert!(!http.output().is_empty());
         way(&mut http, later);
+        http.connection().check_invariants();
         assert!(matches!(http.wants().end, Some(End::Abort(_))), "way {n}: {:?}", http.wants());
         assert_eq!(http.output(), b"", "way {n}");
     }
@@ -60,12 +64,15 @@ fn a_client_that_is_over_has_no_output() {
     asked(&mut http);
     let n = http.output().len();
     http.transmitted(NOW, Io::Done(n));
+    http.connection().check_invariants();
     feed_client(&mut http, b"HTTP/1.1 204 No Content\r\n\r\n");
     while http.next(NOW, usize::MAX).0.is_some() {}
+    http.connection().check_invariants();
     assert!(matches!(http.checkout(NOW, |_| Io::Nothing), Reuse::Ready { .. }));
     asked(&mut http);
     assert!(!http.output().is_empty());
     http.received(NOW, Io::Done(0));
+    http.connection().check_invariants();
     assert!(matches!(http.next(NOW, usize::MAX).0, Some(client::Event::Failed(_))));
     assert!(http.retry(0).expect("a verdict").allows(true));
     assert!(matches!(http.wants().end, Some(End::Close(_))));
@@ -80,8 +87,10 @@ fn a_checkout_with_a_full_buffer_does_not_read() {
     asked(&mut http);
     let n = http.output().len();
     http.transmitted(NOW, Io::Done(n));
+    http.connection().check_invariants();
     feed_client(&mut http, b"HTTP/1.1 204 \r\n\r\n");
     while http.next(NOW, usize::MAX).0.is_some() {}
+    http.connection().check_invariants();
     feed_client(&mut http, &[b'x'; 32]);
     let reuse = http.checkout(NOW, |_| unreachable!("there is no room to read into"));
     assert_eq!(reuse, Reuse::No(CloseReason::Surplus));
@@ -101,10 +110,12 @@ fn requests_wait_for_room() {
                 answers += 1;
             }
         }
+        http.connection().check_invariants();
         let n = http.output().len();
         assert!(n > 0, "stuck after {answers}");
         sent += n;
         http.transmitted(NOW, Io::Done(n));
+        http.connection().check_invariants();
     }
     assert_eq!(sent, 10 * (40 + 150));
 }
@@ -128,6 +139,7 @@ fn requests_do_not_wait_for_more_room_than_they_need() {
         assert_eq!(answers, if waits { 1 } else { 2 }, "{content}");
         let n = http.output().len();
         http.transmitted(NOW, Io::Done(n));
+        http.connection().check_invariants();
         let (event, _) = http.next(NOW, usize::MAX);
         assert_eq!(event.is_some(), waits, "{content}");
     }
@@ -203,6 +215,7 @@ fn serving(bytes: &[u8], config: &server::Config) -> Server<Vec<u8>> {
     let mut http = Server::allocate(config, NOW);
     feed_server(&mut http, bytes);
     assert!(matches!(http.next(NOW, usize::MAX).0, Some(server::Event::Request(_))));
+    http.connection().check_invariants();
     http
 }
 
@@ -218,29 +231,36 @@ fn a_server_is_passed_through() {
     assert!(http.wants().head && http.out(NOW).wants().head);
     assert!(http.persistence().persists() && http.out(NOW).persistence().persists());
     http.out(at(1)).read_content();
+    http.connection().check_invariants();
     // The clock of the content begins with the wish for it.
     assert_eq!(http.deadline().map(|d| (d.timer, d.at)), Some((Timer::MinRate, at(21))));
     http.out(NOW).inform(103, [("Link", "</a>")]).expect("room");
+    http.connection().check_invariants();
     assert_eq!(http.output(), b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n");
     let n = http.output().len();
     http.transmitted(NOW, Io::Done(n - 1));
+    http.connection().check_invariants();
     assert_eq!(http.output(), b"\n");
     assert_eq!(http.connection().untransmitted(), 1);
     http.transmitted(NOW, Io::Done(100));
+    http.connection().check_invariants();
     assert_eq!((http.output(), http.connection().untransmitted()), (&b""[..], 0));
 
     let plan = http.out(NOW).respond(200, NO_FIELDS, Content::Unknown).expect("room");
     assert_eq!(plan, Plan::Chunked);
     let n = http.output().len();
     http.transmitted(NOW, Io::Done(n));
+    http.connection().check_invariants();
     let all = 32 * 1024 - (4 + 4) - 5;
     assert_eq!((http.room(), http.out(NOW).room()), (all, all));
     assert_eq!(http.out(NOW).send(b"abc"), Ok(3));
     http.out(NOW).finish([("X-Sum", "1")]).expect("room");
+    http.connection().check_invariants();
     assert_eq!(http.output(), b"3\r\nabc\r\n0\r\nX-Sum: 1\r\n\r\n");
 
     feed_server(&mut http, b"abc");
     http.out(NOW).skip_content();
+    http.connection().check_invariants();
     feed_server(&mut http, b"defghirest");
     assert!(http.next(NOW, usize::MAX).0.is_none());
     let (conn, rx, tx) = http.into_parts();
@@ -254,29 +274,37 @@ fn a_server_is_retired_aborted_and_closed() {
     let config = server::Config::origin();
     let mut http = serving(GET, &config);
     http.out(NOW).retire(Retire::Application);
+    http.connection().check_invariants();
     assert!(!http.persistence().persists());
     http.out(NOW).reply(200, NO_FIELDS, b"hi").expect("room");
+    http.connection().check_invariants();
     assert!(http.output().ends_with(b"\r\nConnection: close\r\nContent-Length: 2\r\n\r\nhi"));
     // The end of the request is still to be told.
     assert!(matches!(http.next(NOW, usize::MAX).0, Some(server::Event::End(_))));
     assert_eq!(http.wants().end, None);
     let n = http.output().len();
     http.transmitted(NOW, Io::Done(n));
+    http.connection().check_invariants();
     assert_eq!(http.wants().end, Some(End::ShutdownWrite));
     http.write_closed(NOW);
+    http.connection().check_invariants();
     assert_eq!(http.deadline().map(|d| d.timer), Some(Timer::Linger));
     http.received(NOW, Io::Done(0));
+    http.connection().check_invariants();
     assert!(matches!(http.wants().end, Some(End::Close(_))));
     assert!(http.space().is_none(), "nothing is read behind the end");
 
     let mut http = serving(GET, &config);
     http.out(NOW).abort();
+    http.connection().check_invariants();
     assert!(matches!(http.wants().end, Some(End::Abort(_))));
 
     let mut http = Server::allocate(&config, NOW);
     http.expire(at(29));
+    http.connection().check_invariants();
     assert_eq!(http.wants().end, None);
     http.expire(at(30));
+    http.connection().check_invariants();
     assert!(matches!(http.wants().end, Some(End::Close(_))));
 }
 
@@ -287,6 +315,7 @@ fn a_server_says_what_the_machine_has_to_say() {
     let mut http = serving(head, &server::Config::origin());
     assert_eq!(http.unread(), b"");
     http.out(NOW).read_content();
+    http.connection().check_invariants();
     assert!(http.next(NOW, usize::MAX).0.is_none());
     assert_eq!(http.output(), b"HTTP/1.1 100 Continue\r\n\r\n");
 }
@@ -331,6 +360,7 @@ fn a_client_is_passed_through() {
     assert!(http.retry(1).is_none() && http.out(NOW).retry(1).is_none());
     let n = http.output().len();
     http.transmitted(NOW, Io::Done(n));
+    http.connection().check_invariants();
     assert_eq!(http.connection().outstanding(), 1);
     assert_eq!(http.retry(0).map(|r| r.verdict), Some(Verdict::No));
 
@@ -338,11 +368,15 @@ fn a_client_is_passed_through() {
     assert!(matches!(http.next(NOW, 1).0, Some(client::Event::Response(_))));
     assert!(matches!(http.next(NOW, 1).0, Some(client::Event::Content(b"a"))));
     http.out(NOW).skip_content();
+    http.connection().check_invariants();
     assert_eq!(http.deadline().map(|d| (d.timer, d.at)), Some((Timer::Discard, at(2))));
     http.write_closed(NOW);
+    http.connection().check_invariants();
     http.out(NOW).retire(Retire::Drain);
+    http.connection().check_invariants();
     feed_client(&mut http, b"cdextra");
     while http.next(NOW, usize::MAX).0.is_some() {}
+    http.connection().check_invariants();
     let (conn, rx, tx) = http.into_parts();
     assert!(matches!(conn.wants().end, Some(End::Close(_))));
     assert!(rx.is_empty() && tx.is_empty());
@@ -352,8 +386,10 @@ fn a_client_is_passed_through() {
 fn a_client_is_aborted_and_expires() {
     let mut http = Client::allocate(&client::Config::direct(), NOW);
     http.expire(at(14));
+    http.connection().check_invariants();
     assert_eq!(http.wants().end, None);
     http.received(at(15), Io::Nothing);
+    http.connection().check_invariants();
     assert!(matches!(http.wants().end, Some(End::Close(_))));
 
     let mut http = Client::allocate(&client::Config::direct(), NOW);
@@ -361,6 +397,7 @@ fn a_client_is_aborted_and_expires() {
     let n = http.output().len();
     assert_eq!(http.room(), 32 * 1024 - n - 1024);
     http.out(NOW).abort();
+    http.connection().check_invariants();
     assert!(matches!(http.wants().end, Some(End::Abort(_))));
     assert!(http.space().is_none());
 }
@@ -373,8 +410,10 @@ fn a_checkout_reads_and_judges() {
         asked(&mut http);
         let n = http.output().len();
         http.transmitted(NOW, Io::Done(n));
+        http.connection().check_invariants();
         feed_client(&mut http, b"HTTP/1.1 204 No Content\r\n\r\n");
         while http.next(NOW, usize::MAX).0.is_some() {}
+        http.connection().check_invariants();
         http
     };
     let says = |bytes: &'static [u8]| {

@@ -133,6 +133,7 @@ proptest! {
         let to = target(&parts.method, &parts.uri).unwrap();
         let lines = request_lines(&parts);
         let n = conn.request(NOW, parts.method.as_str(), to, lines, Content::None, &mut out).unwrap();
+        conn.check_invariants();
 
         let back = Request::try_from(RequestHead::parse(&out[..n.written]).unwrap()).unwrap();
         prop_assert_eq!(back.method(), &parts.method);
@@ -159,8 +160,10 @@ proptest! {
         prop_assume!(status != 426);
         let mut conn = server::Connection::new(&server::Config::origin(), NOW);
         conn.receive(NOW, b"GET / HTTP/1.1\r\nHost: a\r\n\r\n", usize::MAX);
+        conn.check_invariants();
         let mut out = [0; 4096];
         let n = conn.respond(NOW, status, &map, Content::None, &mut out).unwrap().written;
+        conn.check_invariants();
         let back = Response::try_from(ResponseHead::parse(&out[..n], "GET").unwrap()).unwrap();
         prop_assert_eq!(back.status(), status);
         let mut came = back.headers().clone();
@@ -175,21 +178,27 @@ fn trailers_and_folds_become_maps() {
     let octets =
         b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n0\r\nX-Sum: 1\r\n\r\n";
     let n = conn.receive(NOW, octets, usize::MAX).consumed;
+    conn.check_invariants();
     conn.read_content(NOW);
+    conn.check_invariants();
     let Some(server::Event::End(trailers)) = conn.receive(NOW, &octets[n..], usize::MAX).event
     else {
         panic!("no end")
     };
+    conn.check_invariants();
     assert_eq!(fields(trailers).unwrap()["x-sum"], "1");
 
     let config = client::Config::direct().unfold(true);
     let mut conn = client::Connection::new(&config, NOW);
     let started = conn.request(NOW, "GET", "/", [("Host", "a")], Content::None, &mut [0; 99]);
+    conn.check_invariants();
     conn.transmitted(NOW, started.unwrap().written as u64);
+    conn.check_invariants();
     let octets = b"HTTP/1.1 200 OK\r\nX: a\r\n  b\r\n\r\n";
     let Some(client::Event::Response(head)) = conn.receive(NOW, octets, usize::MAX).event else {
         panic!("no response")
     };
+    conn.check_invariants();
     assert_eq!(Response::try_from(&head).unwrap().headers()["x"], "a b");
 }
 

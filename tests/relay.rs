@@ -411,6 +411,7 @@ fn scenario_92_an_origin_does_not_trust_keep_alive_behind_via() {
     let mut conn = server::Connection::new(&server::Config::origin(), now);
     let bytes = b"GET / HTTP/1.0\r\nVia: 1.0 old\r\nConnection: keep-alive\r\n\r\n";
     assert_eq!(conn.receive(now, bytes, usize::MAX).consumed, bytes.len());
+    conn.check_invariants();
     assert!(!conn.persistence().persists());
 }
 
@@ -835,11 +836,14 @@ fn passages_agree_with_the_machine() {
                     let mut conn = server::Connection::new(&server::Config::origin(), now);
                     let step = conn.receive(now, request.as_bytes(), usize::MAX);
                     assert!(matches!(step.event, Some(server::Event::Request(_))));
+                    conn.check_invariants();
                     assert!(conn.receive(now, b"", usize::MAX).event.is_some());
+                    conn.check_invariants();
                     let mut out = [0; 512];
                     let started = conn
                         .respond(now, onward.status(), onward.lines(), onward.content(), &mut out)
                         .unwrap_or_else(|e| panic!("{method} {text:?}: {e}"));
+                    conn.check_invariants();
                     let passage = onward.passage(version);
                     assert_eq!(started.plan, passage.plan(), "{method} {text:?} {version}");
                     let written = String::from_utf8_lossy(&out[..started.written]).into_owned();
@@ -919,6 +923,7 @@ fn undecoded_codings_do_not_go_on() {
     let Some(client::Event::Response(head)) = up.receive(now, bytes, usize::MAX).event else {
         panic!("a response");
     };
+    up.check_invariants();
     let hop = Hop::to_origin("e").unwrap();
     let refusal = forward::response(&head, &hop).unwrap_err();
     assert_eq!((refusal, refusal.status()), (Refusal::ResponseCoding, Some(502)));

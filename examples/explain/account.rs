@@ -224,6 +224,7 @@ impl<'a> Story<'a> {
                 break;
             }
             conn.expire(self.now);
+            conn.check_invariants();
         }
         if !self.over {
             // Whether the peer closes or not: what is unfinished now stays so.
@@ -233,6 +234,7 @@ impl<'a> Story<'a> {
             {
                 self.fail(f);
             }
+            conn.check_invariants();
         }
         self.entries
     }
@@ -242,6 +244,8 @@ impl<'a> Story<'a> {
         let mut out = [0; 1024];
         while !self.over {
             let step = conn.receive(self.now, self.unread(), usize::MAX);
+            // For the tests, which hold this account against others.
+            conn.check_invariants();
             self.at += step.consumed;
             let Some(event) = step.event else { break };
             match event {
@@ -278,7 +282,9 @@ impl<'a> Story<'a> {
                     } else {
                         conn.reply(self.now, 200, NO_FIELDS, b"", &mut out)
                     };
+                    conn.check_invariants();
                     conn.transmitted(self.now, answer.unwrap_or(0) as u64);
+                    conn.check_invariants();
                     self.decided(
                         conn.persistence(),
                         ("no reason to close", "S1.3", "RFC 9112 §9.3"),
@@ -290,6 +296,7 @@ impl<'a> Story<'a> {
         if let Ok(n) = conn.emit(self.now, &mut out) {
             conn.transmitted(self.now, n as u64);
         }
+        conn.check_invariants();
     }
 
     // ---- a client's account ----
@@ -311,7 +318,9 @@ impl<'a> Story<'a> {
             else {
                 return false;
             };
+            conn.check_invariants();
             conn.transmitted(now, started.written as u64);
+            conn.check_invariants();
             true
         };
         let mut waiting = ask(&mut conn, self.now);
@@ -319,6 +328,7 @@ impl<'a> Story<'a> {
         // When all is answered, what is still to come decides with.
         while !self.over && waiting {
             let step = conn.receive(self.now, self.unread(), usize::MAX);
+            conn.check_invariants();
             self.at += step.consumed;
             let Some(event) = step.event else {
                 self.watch(conn.deadline());
@@ -326,6 +336,7 @@ impl<'a> Story<'a> {
                     break;
                 }
                 conn.expire(self.now);
+                conn.check_invariants();
                 continue;
             };
             match event {
@@ -365,6 +376,7 @@ impl<'a> Story<'a> {
     fn unfinished(&mut self, mut conn: client::Connection) {
         conn.received_eof(self.now);
         let step = conn.receive(self.now, self.unread(), usize::MAX);
+        conn.check_invariants();
         match step.event {
             Some(client::Event::Failed(failure)) => self.fail(failure),
             Some(client::Event::End(_)) if self.options.eof => {
@@ -391,6 +403,7 @@ impl<'a> Story<'a> {
         loop {
             let unread = self.bytes.get(at..self.end).unwrap_or_default();
             at += conn.receive(self.now, unread, usize::MAX).consumed;
+            conn.check_invariants();
             if !self.arrive() {
                 break;
             }

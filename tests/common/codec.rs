@@ -74,6 +74,7 @@ pub fn request_head(bytes: &[u8]) {
     let whole = RequestHead::parse(bytes);
     for end in 1..=bytes.len() {
         let step = conn.receive(NOW, &bytes[..end], usize::MAX);
+        conn.check_invariants();
         match (step.event, &whole) {
             (None, _) => assert_eq!(step.consumed, 0),
             (Some(server::Event::Request(head)), Ok(same)) => {
@@ -365,9 +366,11 @@ macro_rules! sender {
     ($conn:ident) => {
         &mut |what, out| match what {
             Sending::Copy(piece) => {
+                $conn.check_invariants();
                 $conn.send(NOW, piece, out).map(|moved| (moved.taken, moved.written))
             }
             Sending::Frame(piece, wire) => {
+                $conn.check_invariants();
                 let frame = $conn.frame(NOW, piece.len() as u64)?;
                 wire.extend_from_slice(&frame.prefix);
                 if frame.content > 0 {
@@ -376,7 +379,10 @@ macro_rules! sender {
                 wire.extend_from_slice(frame.suffix);
                 Ok((piece.len(), 0))
             }
-            Sending::End(trailers) => $conn.finish(NOW, given(trailers), out).map(|n| (0, n)),
+            Sending::End(trailers) => {
+                $conn.check_invariants();
+                $conn.finish(NOW, given(trailers), out).map(|n| (0, n))
+            }
         }
     };
 }
@@ -429,14 +435,19 @@ pub fn encode_decode(data: &[u8]) {
     assert!(fine || bad, "sent what must not be sent");
     let mut wire = out[..started.written].to_vec();
     pour(s, &body, started.plan, &mut wire, sender!(client));
+    client.check_invariants();
     assert!(!client.wants().content, "all of it is sent");
     client.transmitted(NOW, wire.len() as u64);
+    client.check_invariants();
 
     // ---- read by the server, in pieces ----
     let mut server = server::Connection::new(&server::Config::origin(), NOW);
     let (mut from, mut end, mut content) = (0, 0, Vec::new());
     loop {
+        let before = server.clone();
         let step = server.receive(NOW, &wire[from..end], usize::MAX);
+        server.check_invariants();
+        server.check_follows(&before);
         from += step.consumed;
         match step.event {
             None if end == wire.len() => panic!("not whole: {}", wire.escape_ascii()),
@@ -455,6 +466,7 @@ pub fn encode_decode(data: &[u8]) {
                     }
                 );
                 server.read_content(NOW);
+                server.check_invariants();
             }
             Some(server::Event::Content(piece)) => content.extend_from_slice(piece),
             Some(server::Event::End(trailers)) => {
@@ -508,14 +520,19 @@ pub fn encode_decode(data: &[u8]) {
     assert!(fine, "sent what must not be sent");
     let mut wire = out[..started.written].to_vec();
     pour(s, &body, started.plan, &mut wire, sender!(server));
+    server.check_invariants();
     server.transmitted(NOW, wire.len() as u64);
+    server.check_invariants();
     assert!(!server.wants().content, "all of it is sent");
 
     // ---- read by the client, in pieces ----
     let (mut from, mut end, mut content) = (0, 0, Vec::new());
     let mut eof = false;
     loop {
+        let before = client.clone();
         let step = client.receive(NOW, &wire[from..end], usize::MAX);
+        client.check_invariants();
+        client.check_follows(&before);
         from += step.consumed;
         match step.event {
             None if end == wire.len() && !eof => {
@@ -548,6 +565,7 @@ pub fn encode_decode(data: &[u8]) {
     assert_eq!(from, wire.len(), "one message and nothing behind it");
     // Both ends are of one mind about what comes next.
     let reuse = client.checkout(NOW, Io::Nothing, b"");
+    client.check_invariants();
     assert_eq!(
         matches!(reuse, Reuse::Ready { .. } | Reuse::ImmediateOnly),
         server.persistence().persists(),

@@ -273,12 +273,14 @@ fn chunk(role: Role, bytes: &[u8]) -> Says<(Kind, usize)> {
             let mut conn = server::Connection::new(&server::Config::origin(), NOW);
             let head = b"POST / HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n\r\n";
             conn.receive(NOW, head, usize::MAX);
+            conn.check_invariants();
             conn.read_content(NOW);
             let failed = match conn.receive(NOW, line, usize::MAX).event {
                 Some(server::Event::Failed(f)) => Some(f),
                 Some(other) => panic!("{other:?} of a size line"),
                 None => None,
             };
+            conn.check_invariants();
             (failed, conn.content_run(), head.len())
         }
         Role::Client => {
@@ -289,11 +291,13 @@ fn chunk(role: Role, bytes: &[u8]) -> Says<(Kind, usize)> {
             conn.transmitted(NOW, n.written as u64);
             let head = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
             conn.receive(NOW, head, usize::MAX);
+            conn.check_invariants();
             let failed = match conn.receive(NOW, line, usize::MAX).event {
                 Some(client::Event::Failed(f)) => Some(f),
                 Some(other) => panic!("{other:?} of a size line"),
                 None => None,
             };
+            conn.check_invariants();
             (failed, conn.content_run(), head.len())
         }
     };

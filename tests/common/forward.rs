@@ -259,6 +259,7 @@ fn sent_on(onward: &forward::ForwardedRequest<'_>, b: u8) -> Vec<u8> {
     let mut out = vec![0; 128 * 1024];
     let (method, target) = (onward.method(), onward.target());
     let sent = conn.request(NOW, method, target, onward.lines(), content, &mut out);
+    conn.check_invariants();
     let written = sent.unwrap_or_else(|e| panic!("{e:?} of {onward:?}")).written;
     out.truncate(written);
     assert_whole(&out);
@@ -343,8 +344,10 @@ fn owing(method: &str, http10: bool) -> server::Connection {
     let head = format!("{method} {target} HTTP/1.{minor}\r\nHost: a\r\n{offer}\r\n");
     let mut conn = server::Connection::new(&server::Config::origin(), NOW);
     let step = conn.receive(NOW, head.as_bytes(), usize::MAX);
+    conn.check_invariants();
     assert!(matches!(step.event, Some(server::Event::Request(_))), "{step:?}");
     let step = conn.receive(NOW, b"", usize::MAX);
+    conn.check_invariants();
     assert!(matches!(step.event, Some(server::Event::End(_))), "{step:?}");
     conn
 }
@@ -427,7 +430,10 @@ fn read_back<'b>(wire: &'b [u8], method: &str) -> ResponseHead<'b> {
     let mut out = [0; 256];
     let sent = conn.request(NOW, method, target, lines, Content::None, &mut out);
     conn.transmitted(NOW, sent.expect("a request").written as u64);
-    match conn.receive(NOW, wire, usize::MAX).event {
+    conn.check_invariants();
+    let step = conn.receive(NOW, wire, usize::MAX);
+    conn.check_invariants();
+    match step.event {
         Some(client::Event::Interim(head) | client::Event::Response(head)) => head,
         other => panic!("{other:?} of {}", wire.escape_ascii()),
     }
@@ -446,11 +452,13 @@ fn answered(
     let mut out = vec![0; 64 * 1024];
     if head.is_interim() {
         let sent = conn.inform(NOW, head.status(), onward.lines(), &mut out);
+        conn.check_invariants();
         let n = sent.expect("an interim one");
         out.truncate(n);
         assert_eq!(n > 0, onward.may_go_to(version));
     } else {
         let sent = conn.respond(NOW, onward.status(), onward.lines(), onward.content(), &mut out);
+        conn.check_invariants();
         // Only a protocol that was offered, and never to 1.0.
         if head.status() == 101 && sent == Err(SendError::Invalid(keepalive::Part::Upgrade)) {
             let named = owned(onward.lines()).iter().any(|(n, _)| is(n, &["Upgrade"]));
@@ -521,6 +529,7 @@ fn forwarded_trailers(bytes: &[u8], b: u8) {
     let started = up.request(NOW, "GET", "/", host, Content::None, &mut out).expect("a request");
     up.transmitted(NOW, started.written as u64);
     let step = up.receive(NOW, bytes, usize::MAX);
+    up.check_invariants();
     let Some(client::Event::Response(head)) = step.event else { return };
     let fields = owned(head.fields());
     let Ok(onward) = forward::response(&head, &hop(b, "edge")) else { return };
@@ -528,6 +537,7 @@ fn forwarded_trailers(bytes: &[u8], b: u8) {
     let mut rest = &bytes[step.consumed..];
     let trailers = loop {
         let step = up.receive(NOW, rest, usize::MAX);
+        up.check_invariants();
         rest = &rest[step.consumed..];
         match step.event {
             Some(client::Event::Content(_)) => {}
@@ -552,12 +562,14 @@ fn forwarded_trailers(bytes: &[u8], b: u8) {
     let mut out = vec![0; 64 * 1024];
     let passage = onward.passage(Version::HTTP_11);
     let sent = down.respond(NOW, onward.status(), onward.lines(), onward.content(), &mut out);
+    down.check_invariants();
     if sent.is_err() || passage.plan() != Plan::Chunked {
         return;
     }
     let n = down
         .finish(NOW, forward::trailers(trailers, &nominated), &mut out)
         .unwrap_or_else(|e| panic!("{e:?} of {lines:?}"));
+    down.check_invariants();
     let section = out[..n].strip_prefix(b"0\r\n").expect("the last chunk");
     let mut whole = b"GET / HTTP/1.1\r\nHost: a\r\n".to_vec();
     whole.extend_from_slice(section);
