@@ -178,6 +178,13 @@ fn a_101_names_the_protocol_and_empty_members_are_none() {
     }
 }
 
+#[test]
+fn a_101_to_connect_was_not_asked_for() {
+    let connect = 2;
+    let head = b"HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: x\r\n\r\nraw";
+    framing(&[&[1 | 1 << 1 | OFFERS, 20, 0, connect], &head[..]].concat());
+}
+
 /// The oracle counts as the machine does: exactly at each limit, and around it.
 #[test]
 fn limits_are_where_the_oracle_has_them() {

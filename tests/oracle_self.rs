@@ -206,7 +206,7 @@ fn limits_are_exact() {
     assert_eq!(server(&head(MAX_HEAD + 9)[..MAX_HEAD]), [Event::Incomplete(Part::Head)]);
 
     let chunk = |line: usize| {
-        let chunks = format!("1;{}\r\ny\r\n0\r\n\r\n", "x".repeat(line - 4));
+        let chunks = format!("1;{}\r\ny\r\n0\r\n\r\n", "x".repeat(line - 2));
         server(&post("Transfer-Encoding: chunked", &chunks))
     };
     assert_eq!(verdict(&chunk(MAX_CHUNK_LINE)), Some((true, "S1.3")));
@@ -218,6 +218,18 @@ fn limits_are_exact() {
     };
     assert_eq!(verdict(&trailers(MAX_TRAILERS)), Some((true, "S1.3")));
     assert_eq!(trailers(MAX_TRAILERS + 1).last(), Some(&error(431)));
+
+    let lines = |n: usize| format!("0\r\n{}\r\n", "X: y\r\n".repeat(n));
+    let asked = |n: usize| server(&post("Transfer-Encoding: chunked", &lines(n)));
+    assert_eq!(verdict(&asked(MAX_REQUEST_FIELDS)), Some((true, "S1.3")));
+    assert_eq!(asked(MAX_REQUEST_FIELDS + 1).last(), Some(&error(431)));
+    let answered = |n: usize| {
+        let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+        client(&["GET"], format!("{head}{}", lines(n)).as_bytes())
+    };
+    assert_eq!(verdict(&answered(MAX_RESPONSE_FIELDS)), Some((true, "S2.1")));
+    let many = answered(MAX_RESPONSE_FIELDS + 1);
+    assert_eq!(many.last(), Some(&Event::Error { status: None }));
 }
 
 #[test]

@@ -33,7 +33,7 @@ pub struct Input<'a> {
     pub eof: bool,
     /// Client role: the methods of the outstanding requests, in order.
     pub requests: &'a [&'a str],
-    /// Client role: the requests offered an upgrade, to whatever a 101 names.
+    /// Client role: the requests offered an upgrade, to whatever a 101 names. CONNECT offers none.
     pub offered_upgrade: bool,
 }
 
@@ -99,11 +99,11 @@ pub const MAX_STRAY_CRLF: usize = 8; // S2.5, octets, before a status line or be
 pub const MAX_HEAD: usize = 32 * 1024; // S8.4
 pub const MAX_TARGET: usize = 8 * 1024; // S8.4
 pub const MAX_METHOD: usize = 32; // S8.4
-pub const MAX_REQUEST_FIELDS: usize = 100; // S8.4
-pub const MAX_RESPONSE_FIELDS: usize = 1000; // S8.4
+pub const MAX_REQUEST_FIELDS: usize = 100; // S8.4, in the trailer section as well
+pub const MAX_RESPONSE_FIELDS: usize = 1000; // S8.4, as above
 pub const MAX_OPTIONS: usize = 32; // S1.1
 pub const MAX_LENGTH: u64 = i64::MAX as u64; // S8.1, S8.3
-pub const MAX_CHUNK_LINE: usize = 4 * 1024; // S8.3
+pub const MAX_CHUNK_LINE: usize = 4 * 1024; // S8.3, without its CRLF
 pub const MAX_CHUNK_EXCESS: i128 = 16 * 1024; // S8.3
 pub const MAX_TRAILERS: usize = 16 * 1024; // S8.5
 pub const MAX_INTERIM: usize = 64; // S8.6
@@ -506,7 +506,7 @@ fn read_request_head(bytes: &[u8], at: usize) -> Result<Option<(RequestHead, usi
         Line::TooLong => return Err(overlong_request_line(&bytes[at..limit])),
     };
     let (method, target, version) = parse_request_line(&line)?;
-    let (fields, next) = match read_fields(bytes, next, limit, Some(MAX_REQUEST_FIELDS)) {
+    let (fields, next) = match read_fields(bytes, next, limit, MAX_REQUEST_FIELDS) {
         Ok(found) => found,
         Err(FieldsStop::Partial) => return Ok(None),
         Err(FieldsStop::Syntax) => return Err(400),
@@ -785,7 +785,7 @@ fn read_response_head(
         Line::Forbidden | Line::TooLong => return Err(()),
     };
     let (version, status, reason) = parse_status_line(&line).ok_or(())?;
-    let (fields, next) = match read_fields(bytes, next, limit, Some(MAX_RESPONSE_FIELDS)) {
+    let (fields, next) = match read_fields(bytes, next, limit, MAX_RESPONSE_FIELDS) {
         Ok(found) => found,
         Err(FieldsStop::Partial) => return Ok(None),
         Err(FieldsStop::Syntax | FieldsStop::TooLarge) => return Err(()),
@@ -794,7 +794,7 @@ fn read_response_head(
         to_head: method == "HEAD",
         to_connect: method == "CONNECT",
         status,
-        offered_upgrade: input.offered_upgrade,
+        offered_upgrade: input.offered_upgrade && method != "CONNECT",
         names_protocol: !list_members(&fields, "upgrade").is_empty(),
         version_1_0: version == "1.0",
         te: transfer_encoding(&fields),
@@ -896,9 +896,9 @@ fn read_chunks(
 ) -> Result<(usize, Vec<Field>), Stop> {
     let mut excess: i128 = 0;
     loop {
-        // S8.3 gives no status for an overlong line: it is a syntax error like the others. The
-        // limit includes the CRLF.
-        let (line, next) = match read_line(bytes, at, at + MAX_CHUNK_LINE) {
+        // S8.3 gives no status for an overlong line: it is a syntax error like the others. The line
+        // is bounded as method and target are: what ends it does not count.
+        let (line, next) = match read_line(bytes, at, at + MAX_CHUNK_LINE + 2) {
             Line::Whole(line, next) => (line, next),
             Line::Partial => return Err(Stop::Incomplete(Part::Content)),
             Line::Forbidden | Line::TooLong => return Err(Stop::Error(400)),
@@ -914,7 +914,7 @@ fn read_chunks(
         }
         at = next;
         if size == 0 {
-            return read_trailers(bytes, at);
+            return read_trailers(bytes, at, response);
         }
         let size = usize::try_from(size).unwrap_or(usize::MAX);
         let available = (bytes.len() - at).min(size);
@@ -954,10 +954,11 @@ fn parse_chunk_line(line: &[u8], response: bool) -> Option<u64> {
     }
 }
 
-fn read_trailers(bytes: &[u8], at: usize) -> Result<(usize, Vec<Field>), Stop> {
+fn read_trailers(bytes: &[u8], at: usize, response: bool) -> Result<(usize, Vec<Field>), Stop> {
     // The limit includes the empty line. S8.5 gives no status; 431 is the one for field sections.
-    // No limit on the number of trailer lines is stated.
-    match read_fields(bytes, at, at + MAX_TRAILERS, None) {
+    // Trailer lines are field lines (RFC 9110 §6.5), and the bound on their number is that of S8.4.
+    let most = if response { MAX_RESPONSE_FIELDS } else { MAX_REQUEST_FIELDS };
+    match read_fields(bytes, at, at + MAX_TRAILERS, most) {
         Ok((fields, next)) => {
             Ok((next, fields.into_iter().filter(|(name, _)| !dropped_trailer(name)).collect()))
         }
@@ -1047,7 +1048,7 @@ fn read_fields(
     bytes: &[u8],
     mut at: usize,
     limit: usize,
-    max_lines: Option<usize>,
+    max_lines: usize,
 ) -> Result<(Vec<Field>, usize), FieldsStop> {
     let mut fields = Vec::new();
     loop {
@@ -1067,7 +1068,7 @@ fn read_fields(
             return Err(FieldsStop::Syntax);
         }
         fields.push((line[..colon].to_vec(), trim(&line[colon + 1..]).to_vec()));
-        if max_lines.is_some_and(|max| fields.len() > max) {
+        if fields.len() > max_lines {
             return Err(FieldsStop::TooLarge);
         }
     }
