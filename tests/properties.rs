@@ -7,17 +7,22 @@
 mod common;
 
 use common::codec::{self, Source};
-use common::{REQUESTS, RESPONSES, Seed, client_ops, pair, server_ops, split};
+use common::framing::oracle::{Event, Framing};
+use common::{REQUESTS, RESPONSES, Seed, client_ops, framing, pair, server_ops, split};
 use keepalive::client::{self, Reuse};
 use keepalive::testkit::pieces::{CHUNKS, REQUEST_LINES, RESPONSE_LINES};
-use keepalive::testkit::strategy::nearly;
+use keepalive::testkit::strategy::{self, nearly};
+use keepalive::testkit::{Body, Flaw};
 use keepalive::{
     CloseReason, Content, Deadline, End, Instant, Io, Lost, NO_FIELDS, Persistence, Retire,
     SendError, Timer, Verdict, server,
 };
 use proptest::prelude::*;
 
+/// So many cases, if `PROPTEST_CASES` does not ask for another number.
 fn cases(cases: u32) -> ProptestConfig {
+    let asked = std::env::var("PROPTEST_CASES").ok().and_then(|n| n.parse().ok());
+    let cases = asked.unwrap_or(cases);
     ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
@@ -80,6 +85,71 @@ proptest! {
         data in proptest::collection::vec(any::<u8>(), 8..130),
     ) {
         pair::run(&pair::script(&data));
+    }
+}
+
+// ---- what the kit makes ----
+
+/// One message, taken and framed as the body was meant.
+fn is_whole(events: &[Event], body: &Body, bare: bool) {
+    use keepalive::testkit::Framing as Meant;
+    let (Some(Event::Request { framing, .. } | Event::Response { framing, .. }), behind) =
+        (events.first(), &events[1..])
+    else {
+        panic!("no head: {events:?}");
+    };
+    let meant = match body.framing {
+        _ if bare => Framing::None,
+        Meant::None => Framing::None,
+        Meant::Length => Framing::Length(body.content.len() as u64),
+        Meant::Chunked => Framing::Chunked,
+        Meant::UntilClose => Framing::Close,
+    };
+    assert_eq!(*framing, meant);
+    let sent = !bare && !body.content.is_empty();
+    let lines = body.trailers.iter().filter(|_| !bare);
+    let trailers = lines.map(|(name, value)| (name.clone().into(), value.clone().into())).collect();
+    let content = sent.then(|| Event::Content(body.content.clone()));
+    let expected: Vec<_> = content.into_iter().chain([Event::End { trailers }]).collect();
+    let [told @ .., Event::Persistence { .. }] = behind else { panic!("no end: {events:?}") };
+    assert_eq!(told, expected);
+}
+
+/// A flaw, told in its place.
+fn is_refused(events: &[Event], flaw: Flaw, status: Option<u16>) {
+    let [before @ .., Event::Error { status: told }] = events else { panic!("taken: {events:?}") };
+    assert_eq!(*told, status, "{flaw:?}");
+    let head = matches!(before.first(), Some(Event::Request { .. } | Event::Response { .. }));
+    assert_eq!(head, flaw.behind_head, "{flaw:?}: {events:?}");
+    assert!(before.iter().skip(1).all(|e| matches!(e, Event::Content(_))), "{flaw:?}: {events:?}");
+}
+
+proptest! {
+    #![proptest_config(cases(2_000))]
+
+    /// By the machine, whole and octet by octet, and by the oracle: so say all of these.
+    #[test]
+    fn a_request_of_the_kit_is_taken(request in strategy::request()) {
+        is_whole(&framing::served(&request.octets()), &request.body, false);
+    }
+
+    #[test]
+    fn a_response_of_the_kit_is_taken(
+        get in strategy::response("GET"),
+        head in strategy::response("HEAD"),
+    ) {
+        is_whole(&framing::fetched(&get.octets(), "GET"), &get.body, false);
+        is_whole(&framing::fetched(&head.octets(), "HEAD"), &head.body, true);
+    }
+
+    #[test]
+    fn a_request_with_a_flaw_is_refused((flaw, octets) in strategy::flawed_request()) {
+        is_refused(&framing::served(&octets), flaw, flaw.kind.status());
+    }
+
+    #[test]
+    fn a_response_with_a_flaw_is_refused((flaw, octets) in strategy::flawed_response()) {
+        is_refused(&framing::fetched(&octets, "GET"), flaw, None);
     }
 }
 
