@@ -14,7 +14,7 @@ use keepalive::testkit::pieces::{CHUNKS, REQUEST_LINES, RESPONSE_LINES};
 use keepalive::testkit::strategy::{self, nearly};
 use keepalive::testkit::{Body, Flaw};
 use keepalive::{
-    CloseReason, Content, Deadline, End, Instant, Io, Lost, NO_FIELDS, Persistence, Retire,
+    CloseReason, Content, Deadline, End, Instant, Io, Kind, Lost, NO_FIELDS, Persistence, Retire,
     SendError, Timer, Verdict, server,
 };
 use proptest::prelude::*;
@@ -379,6 +379,54 @@ fn a_failure_behind_skipped_content_is_told_at_once() {
     conn.received_eof(ZERO);
     let step = conn.receive(ZERO, b"", usize::MAX);
     assert!(matches!(step.event, Some(client::Event::Failed(_))), "{step:?}");
+}
+
+/// Whatever ends content that is skipped: what is told, and where it was, does not depend on the cuts.
+#[test]
+fn a_failure_behind_skipped_content_has_one_place() {
+    let chunked = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    // A flaw within the budget of 8 octets, one beyond it, and none.
+    for (behind, place, reason) in [
+        ("1\r\nx\r\nqqqq", 6, CloseReason::ResponseInvalid),
+        ("3\r\nabc\r\nqqqq", 8, CloseReason::ResponseInvalid),
+        ("3;ext=1q\nabc", 8, CloseReason::ResponseInvalid),
+        ("3;ext=12q\nabc", 8, CloseReason::DiscardLimit),
+        ("8\r\nabcdefgh\r\n", 8, CloseReason::DiscardLimit),
+    ] {
+        let told = |by: usize| {
+            let config =
+                client::Config::direct().pipeline(true).discard(8, core::time::Duration::MAX);
+            let mut conn = client::Connection::new(&config, ZERO);
+            let mut out = [0; 200];
+            let mut ask = |conn: &mut client::Connection| {
+                let host = [("Host", "a")];
+                let n = conn.request(ZERO, "GET", "/", host, Content::None, &mut out).unwrap();
+                conn.transmitted(ZERO, n.written as u64);
+            };
+            ask(&mut conn);
+            receive_all(&mut conn, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+            let before = "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n".len() + chunked.len();
+            conn.checkout(ZERO, Io::Nothing, b"");
+            ask(&mut conn);
+            ask(&mut conn);
+            conn.receive(ZERO, chunked.as_bytes(), usize::MAX);
+            conn.skip_content(ZERO);
+            let (mut from, mut end) = (0, 0);
+            while end < behind.len() {
+                end = (end + by).min(behind.len());
+                let step = conn.receive(ZERO, &behind.as_bytes()[from..end], usize::MAX);
+                from += step.consumed;
+                if let Some(client::Event::Failed(f)) = step.event {
+                    return (f.kind, f.offset as usize - before, conn.persistence());
+                }
+            }
+            panic!("no failure: {behind:?}");
+        };
+        for by in 1..=behind.len() {
+            let expected = (Kind::NoResponse, place, Persistence::Close(reason));
+            assert_eq!(told(by), expected, "{behind:?} by {by}");
+        }
+    }
 }
 
 #[test]

@@ -403,11 +403,13 @@ impl Connection {
     ) -> Turn<'b> {
         let (n, piece) = match body.step(bytes, usize::MAX, &self.config.trailer_rules(), true) {
             Ok(found) => found,
-            Err(_) => {
+            // Beyond the budget nothing is looked for, however much was there to be looked at.
+            Err(fault) if fault.at <= budget as usize => {
                 self.facts.set(ClientFacts::invalid, true);
                 self.finish_exchange(now);
-                return Wait(bytes.len());
+                return self.discarded(fault.at);
             }
+            Err(fault) => (fault.at, Piece::Nothing),
         };
         let cost = u32::try_from(n).unwrap_or(u32::MAX);
         let eof = piece == Piece::Nothing && self.flags & is::EOF != 0;
@@ -419,13 +421,20 @@ impl Connection {
                     Piece::Nothing => return Wait(n),
                     Piece::Content(_) => {}
                 }
+                self.discarded(n)
             }
             _ => {
                 self.facts.set(ClientFacts::discard, true);
                 self.finish_exchange(now);
+                self.discarded(n.min(budget as usize))
             }
         }
-        Again(n)
+    }
+
+    /// Goes on behind what was discarded; but if the requests behind it have failed with it, that is told
+    /// first, so that where it was does not depend on what else is there.
+    fn discarded<'b>(&self, n: usize) -> Turn<'b> {
+        if self.failed.is_some() { Wait(n) } else { Again(n) }
     }
 
     /// The response is broken or will not come: nothing that follows is interpreted.

@@ -324,7 +324,7 @@ fn pieces(list: &[&[u8]], kind: u8, mut bytes: &[u8]) -> Vec<[u8; 6]> {
 
 fn split(role: u8, turn: u8, method: u8, bytes: &[u8]) -> Vec<u8> {
     let method = [0, 1, 3, 2][usize::from(method)];
-    let mut input = vec![turn % 18, 0, role, method, 0, 0];
+    let mut input = vec![turn % 18, 0, role, method, turn, 0];
     input.extend([2, 1, 9, 5, 1, 3, 0, 7, 2, 30, 5, 12, 0, 0, 0, 0, 0, 0]);
     let list = if role == 0 { REQUESTS } else { RESPONSES };
     input.extend(pieces(list, 0, bytes).into_iter().take(16).flatten());

@@ -80,9 +80,13 @@ pub fn op(seed: Seed) -> Op {
     }
 }
 
+pub fn is_proxy(b: u8) -> bool {
+    b >= 200
+}
+
 /// Settings: mostly the default.
 pub fn config(a: u8, b: u8) -> Config {
-    let c = if b < 200 { Config::origin() } else { Config::proxy() };
+    let c = if is_proxy(b) { Config::proxy() } else { Config::origin() };
     match a % 18 {
         0 => c.abort_on_eof(true),
         1 => c.connect_waits(true).echo_version(true),
