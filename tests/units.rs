@@ -885,6 +885,23 @@ fn a_pseudonym_is_a_token_or_a_host_and_not_too_long() {
     assert_ne!(Hop::to_origin("a"), Hop::to_proxy("a"));
 }
 
+/// What the machine itself has to say fits, and an embedder who kept that much keeps no more than twice
+/// of what is needed.
+#[test]
+fn the_room_to_emit_is_for_the_longest_answer() {
+    let answers = Kind::ALL.iter().filter_map(|kind| kind.status());
+    let longest = answers.max_by_key(|&status| reason(status).len()).expect("an answer");
+    assert_eq!(longest, 431);
+    let config = server::Config::origin().max_fields(1);
+    let mut conn = server::Connection::new(&config, ZERO);
+    conn.receive(ZERO, b"GET / HTTP/1.1\r\nHost: a\r\nX: y\r\n\r\n", usize::MAX);
+    let mut out = [0; server::Connection::EMIT_ROOM];
+    let n = conn.clone().emit(ZERO, &mut out).expect("room");
+    assert!(out.starts_with(b"HTTP/1.1 431 Request Header Fields Too Large\r\n"));
+    assert!(conn.emit(ZERO, &mut out[..n - 1]).is_err());
+    assert_eq!(server::Connection::EMIT_ROOM, n.next_power_of_two());
+}
+
 /// S3: what waited for room ends its wait with the next content, also where that comes as a whole chunk.
 #[test]
 fn a_whole_chunk_ends_a_pause() {
