@@ -28,7 +28,10 @@ mod show;
 
 use drive::{Driver, Manner};
 use keepalive::forward::{self, Hop};
-use keepalive::{Content, Instant, Kind, Line, NO_FIELDS, SendError, Status, client, server};
+use keepalive::{
+    Content, Instant, Kind, Line, NO_FIELDS, RequestFraming, RequestHead, SendError, Status,
+    client, server,
+};
 use std::cell::Cell;
 use std::fmt::Write as _;
 use std::io::Write as _;
@@ -410,12 +413,37 @@ impl Forward {
         Ok(match forward::request(&head, &hop) {
             Err(refusal) => vec![refused(refusal)],
             Ok(onward) => {
+                behind(&head, &onward)?;
                 let mut lines = goes(onward.lines(), onward.content());
                 lines.insert(0, format!("target {}", onward.target().escape_ascii()));
                 lines
             }
         })
     }
+}
+
+/// What goes on, sent and received once more: the server behind frames it as the one in front does.
+fn behind(front: &RequestHead<'_>, onward: &forward::ForwardedRequest<'_>) -> Result<()> {
+    let now = Instant::default();
+    let Some(content) = onward.content() else { return Ok(()) };
+    let mut up = client::Connection::new(&client::Config::direct(), now);
+    let mut out = vec![0; 64 * 1024];
+    let sent = up.request(now, onward.method(), onward.target(), onward.lines(), content, &mut out);
+    out.truncate(sent.map_err(|e| format!("it cannot be sent: {e}"))?.written);
+    let mut back = server::Connection::new(&server::Config::origin(), now);
+    let step = back.receive(now, &out, usize::MAX);
+    let Some(server::Event::Request(head)) = step.event else {
+        return Err(format!("no request behind: {step:?}"));
+    };
+    // None, and a length of none, are the same octets.
+    let framing = |head: &RequestHead<'_>| match head.framing() {
+        RequestFraming::None => RequestFraming::Length(0),
+        other => other,
+    };
+    if step.consumed != out.len() || framing(&head) != framing(front) {
+        return Err(format!("framed otherwise behind: {:?} as {:?}", front, head));
+    }
+    Ok(())
 }
 
 fn refused(refusal: forward::Refusal) -> String {
