@@ -223,6 +223,7 @@ impl World {
     pub fn apply(&mut self, op: &Op) {
         let now = self.now();
         let before = self.conn.clone();
+        let back = self.back;
         match op {
             Op::Bytes(b) if !self.gone() => self.rx.extend_from_slice(b),
             Op::Bytes(_) => {}
@@ -389,6 +390,10 @@ impl World {
             self.receive(self.room);
         }
         self.conn.check_follows(&before);
+        // Where nothing was due, nothing has become due at once.
+        let end = at(self.t);
+        let due = |conn: &Connection| conn.deadline().is_some_and(|d| d.at < end);
+        assert!(back > 0 || due(&before) || !due(&self.conn), "{op:?}: {:?}", self.conn.deadline());
         self.check();
     }
 

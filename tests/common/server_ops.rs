@@ -211,6 +211,7 @@ impl World {
     pub fn apply(&mut self, op: &Op) {
         let now = self.now();
         let before = self.conn.clone();
+        let back = self.back;
         self.settled = false;
         match op {
             Op::Bytes(b) if !self.gone() => self.rx.extend_from_slice(b),
@@ -400,6 +401,10 @@ impl World {
             self.receive(room);
         }
         self.conn.check_follows(&before);
+        // Where nothing was due, nothing has become due at once.
+        let end = at(self.t);
+        let due = |conn: &Connection| conn.deadline().is_some_and(|d| d.at < end);
+        assert!(back > 0 || due(&before) || !due(&self.conn), "{op:?}: {:?}", self.conn.deadline());
         self.check();
     }
 
