@@ -5,7 +5,7 @@
 //! cut size line is carried in a few octets of state. Trailers are left to the head scanner. Chunk
 //! extensions are ignored, but not for free: their budget bounds what a peer can make us read.
 
-use crate::bytes::{find_stop, is_space};
+use crate::bytes::{find_stop, is_space, looked_at};
 use crate::error::{Fault, Kind};
 use crate::limits;
 use core::hash::{Hash, Hasher};
@@ -78,6 +78,7 @@ impl Decoder {
             return None;
         }
         let ahead = u64::from_le_bytes(*bytes.first_chunk()?);
+        looked_at(8);
         // Chunks are often of one size. If so, nothing waits until the size line is read: a processor
         // bets on this comparison, and goes on.
         if !self.is_known(ahead) && !self.learn(ahead) {
@@ -181,6 +182,7 @@ impl Decoder {
         let mut at = 0;
         while let Some(&b) = bytes.get(at) {
             let fault = |kind| Err(Fault::new(kind, at));
+            looked_at(usize::from(self.state != State::Data));
             match (self.state, b) {
                 (State::Data, _) => {
                     let here = bytes.len() - at;
@@ -363,6 +365,8 @@ pub(crate) fn fits(space: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::bytes::LOOKED_AT;
+    use crate::content::{Inbound, Piece};
     use proptest::prelude::*;
 
     fn decode(input: &[u8], cut: usize, spaces: bool) -> Result<(Vec<u8>, usize), (Kind, usize)> {
@@ -574,6 +578,75 @@ mod tests {
         // Honest content pays back.
         let honest = format!("{line}f\r\n{}\r\n", "y".repeat(15)).repeat(20_000);
         assert!(decode(honest.as_bytes(), 4096, false).is_ok());
+    }
+
+    /// Octets looked at for chunked content that comes in steps of this size, trailers and all.
+    fn counted(stream: &[u8], step: usize) -> usize {
+        let rules = crate::server::Config::origin().trailer_rules();
+        let mut body = Inbound::Chunked(Decoder::new());
+        let (mut from, mut end) = (0, 0);
+        LOOKED_AT.set(0);
+        while end < stream.len() {
+            end = stream.len().min(end.saturating_add(step));
+            loop {
+                let (n, piece) =
+                    body.step(&stream[from..end], usize::MAX, &rules, true).expect("in order");
+                from += n;
+                match piece {
+                    Piece::Content(_) => {}
+                    Piece::Nothing => break,
+                    Piece::End(_) => {
+                        assert_eq!(from, stream.len());
+                        return LOOKED_AT.get();
+                    }
+                }
+            }
+        }
+        panic!("no end: {}", stream.escape_ascii());
+    }
+
+    /// However it is cut, each octet around the content is looked at a few times at most, and none of the
+    /// content is, but for the beginning of a chunk that comes with its size line.
+    #[test]
+    fn work_is_linear_in_what_was_received() {
+        let chunk = |line: &str, size| format!("{line}\r\n{}\r\n", "x".repeat(size));
+        for (chunks, trailers, content, most) in [
+            (chunk("1", 1), "", 1, 2.7),
+            (chunk("0000000000000001", 1), "", 1, 1.6),
+            (chunk("3e8", 1_000), "", 1_000, 2.6),
+            (chunk("1;e=\"abcdefghij\"", 1), "", 1, 2.4),
+            (chunk("1 \t \t;e=f", 1), "", 1, 2.4),
+            (chunk(&format!("7d0;{}", "e".repeat(4_000)), 2_000), "", 2_000, 2.1),
+            (String::new(), "X-Sum: 0123456789\r\n", 0, 1.1),
+            (
+                String::new(),
+                "T: \t\t\tvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvvv\r\n",
+                0,
+                1.1,
+            ),
+            (chunk("1", 1), "T: v\r\n", 1, 2.7),
+        ] {
+            let times = 50;
+            let stream = |n: usize| {
+                let (chunks, trailers) = (chunks.repeat(n * times), trailers.repeat(n * times));
+                format!("{chunks}0\r\n{trailers}\r\n").into_bytes()
+            };
+            for step in [1, 2, 7, 8, 9, 16, 64, 1460, usize::MAX] {
+                let (one, two) = (counted(&stream(1), step), counted(&stream(2), step));
+                let framing = stream(1).len() - times * content;
+                let factor = one as f64 / framing as f64;
+                let what = chunks.get(..20).unwrap_or(&chunks);
+                assert!(
+                    factor <= most,
+                    "{what:?} {trailers:?} in steps of {step}: each octet {factor:.2} times"
+                );
+                let ratio = two as f64 / one as f64;
+                assert!(
+                    ratio <= 2.1,
+                    "{what:?} {trailers:?} in steps of {step}: twice as much costs {ratio:.2}"
+                );
+            }
+        }
     }
 
     #[test]
