@@ -2,8 +2,8 @@
 //! clock. Everything that can happen next is an [`Action`]; what has happened is the [`State`].
 
 use keepalive::{
-    CloseReason, Content, End, Instant, Kind, Lost, NO_FIELDS, Persistence, ResponseFraming,
-    Retire, Verdict, client, server,
+    CloseReason, Content, End, Instant, Kind, Lost, Persistence, ResponseFraming, Retire, Trailers,
+    Verdict, client, server,
 };
 use std::collections::VecDeque;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -14,6 +14,8 @@ use std::time::Duration;
 pub enum Reading {
     All,
     Unread,
+    /// Renounced as soon as the request is there.
+    Skipped,
     Early,
 }
 
@@ -22,6 +24,10 @@ pub enum Reading {
 pub struct Setting {
     pub up: Content,
     pub down: Content,
+    /// The first request is a HEAD.
+    pub head: bool,
+    /// What is chunked has a trailer.
+    pub trailers: bool,
     pub http10: bool,
     pub client_closes: bool,
     pub server_closes: bool,
@@ -46,7 +52,28 @@ impl Setting {
     }
 
     fn method(&self, n: u8) -> &'static str {
-        if n == 0 && self.up != Content::None { "PUT" } else { "GET" }
+        match n {
+            0 if self.head => "HEAD",
+            0 if self.up != Content::None => "PUT",
+            _ => "GET",
+        }
+    }
+
+    /// What a 200 to request `n` says.
+    fn answer(&self, n: usize) -> &'static [u8] {
+        if n == 0 && self.head { b"" } else { ANSWERS[n] }
+    }
+
+    fn trailers(&self) -> &'static [(&'static str, &'static str)] {
+        if self.trailers { &[("X-Sum", "1")] } else { &[] }
+    }
+
+    /// Trailers came as they were sent, if what they stand behind was chunked.
+    fn check_trailers(&self, trailers: Trailers<'_>, chunked: bool) {
+        let came: Vec<_> = trailers.map(|line| (line.name, line.value)).collect();
+        let sent = if chunked { self.trailers() } else { &[] };
+        let sent = sent.iter().map(|(name, value)| (name.as_bytes(), value.as_bytes()));
+        assert_eq!(came, sent.collect::<Vec<_>>(), "S8.5: other trailers than were sent");
     }
 
     /// Beyond the budget for content unread, or asked for by a 100.
@@ -219,6 +246,11 @@ impl State {
         self.c.closed.is_some() && self.s.closed.is_some()
     }
 
+    /// What came of each request.
+    pub fn came(&self) -> impl Iterator<Item = Came> {
+        self.made.iter().map(|made| made.came)
+    }
+
     /// What must hold at the end.
     pub fn check_end(&self, cfg: &Setting) {
         assert!(self.disturbed || !self.made.is_empty(), "nothing was asked for");
@@ -337,13 +369,16 @@ impl State {
         }
         assert_eq!(cfg.up, Content::Unknown, "S8.10: a length that does not end itself");
         let mut out = [0; 64];
-        let n = self.client.finish(at(self.now), NO_FIELDS, &mut out).expect("room");
+        let n = self
+            .client
+            .finish(at(self.now), cfg.trailers().iter().copied(), &mut out)
+            .expect("room");
         pieces(&mut self.c.tx, &out[..n], cfg);
         self.up_finished = true;
         true
     }
 
-    fn client_reads(&mut self) {
+    fn client_reads(&mut self, cfg: &Setting) {
         loop {
             let step = self.client.receive(at(self.now), &self.c.rx, usize::MAX);
             let consumed = step.consumed;
@@ -368,13 +403,15 @@ impl State {
                     }
                 }
                 client::Event::Content(octets) => {
-                    let due = &ANSWERS[n][made.got..];
+                    let due = &cfg.answer(n)[made.got..];
                     assert!(made.status == 200 && due.starts_with(octets), "another's content");
                     made.got += octets.len();
                 }
-                client::Event::End(_) => {
+                client::Event::End(trailers) => {
                     assert!(made.status > 0);
-                    let due = if made.status == 200 { ANSWERS[n].len() } else { 0 };
+                    let due = if made.status == 200 { cfg.answer(n).len() } else { 0 };
+                    let chunked = due > 0 && cfg.down == Content::Unknown && !made.until_close;
+                    cfg.check_trailers(trailers, chunked);
                     let cut = made.until_close && self.s.cut;
                     assert!(made.got == due || cut, "S6.4: a part, and called whole");
                     made.came = match made.status {
@@ -436,8 +473,10 @@ impl State {
                     let known = self.made.get(usize::from(n)).expect("a request that was made");
                     assert!(!known.executed, "request {n} is executed twice");
                     assert_eq!(head.method(), cfg.method(n));
-                    if n == 1 || cfg.reading != Reading::Unread {
-                        self.server.read_content(now);
+                    match cfg.reading {
+                        Reading::Unread if n == 0 => {}
+                        Reading::Skipped if n == 0 => self.server.skip_content(now),
+                        _ => self.server.read_content(now),
                     }
                     *serving = Serving { n, busy: true, ..Serving::default() };
                 }
@@ -445,10 +484,11 @@ impl State {
                     assert!(serving.n == 0 && SENT[serving.got..].starts_with(octets));
                     serving.got += octets.len();
                 }
-                server::Event::End(_) => {
+                server::Event::End(trailers) => {
                     assert!(serving.busy && !serving.whole && !serving.failed, "{serving:?}");
                     let due = if serving.n == 0 && self.up_sent { SENT.len() } else { 0 };
                     assert_eq!(serving.got, due, "a part, and called whole");
+                    cfg.check_trailers(trailers, due > 0 && cfg.up == Content::Unknown);
                     serving.whole = true;
                     self.made[usize::from(serving.n)].executed = true;
                 }
@@ -474,7 +514,7 @@ impl State {
         let ready = serving.whole
             || match cfg.reading {
                 Reading::All => false,
-                Reading::Unread => true,
+                Reading::Unread | Reading::Skipped => true,
                 Reading::Early => serving.got > 0,
             };
         if !self.server.wants().head || !ready || self.s.closed.is_some() {
@@ -518,7 +558,10 @@ impl State {
         }
         assert_eq!(cfg.down, Content::Unknown, "S8.10: a length that does not end itself");
         let mut out = [0; 64];
-        let n = self.server.finish(at(self.now), NO_FIELDS, &mut out).expect("room");
+        let n = self
+            .server
+            .finish(at(self.now), cfg.trailers().iter().copied(), &mut out)
+            .expect("room");
         pieces(&mut self.s.tx, &out[..n], cfg);
         self.server_reads(cfg);
         true
@@ -610,7 +653,7 @@ impl State {
         }
         match from {
             Client => self.server_reads(cfg),
-            Server => self.client_reads(),
+            Server => self.client_reads(cfg),
         }
         true
     }
@@ -640,7 +683,7 @@ impl State {
         if self.c.closed.is_none() {
             self.client.expire(at);
             assert!(self.client.deadline().is_none_or(|d| d.at > at), "still due: {self:?}");
-            self.client_reads();
+            self.client_reads(cfg);
         }
         if self.s.closed.is_none() {
             self.server.expire(at);
