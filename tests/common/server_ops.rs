@@ -4,8 +4,8 @@ use super::{FIELDS, REQUESTS, Seed, at, content_room, declared, piece, room, spa
 use core::time::Duration;
 use keepalive::server::{Config, Connection, Event, KeepAliveField};
 use keepalive::{
-    CloseReason, Content, End, Instant, Lost, NO_FIELDS, Persistence, Plan, RequestFraming,
-    ResponseFraming, ResponseHead, Retire, SendError,
+    CloseReason, Content, End, Instant, Lost, NO_FIELDS, Part, Persistence, Plan, Prepared,
+    RequestFraming, ResponseFraming, ResponseHead, Retire, SendError,
 };
 
 #[derive(Clone, Debug)]
@@ -40,6 +40,9 @@ const STATUS: &[u16] = &[
     200, 200, 200, 200, 204, 304, 205, 404, 426, 101, 101, 100, 103, 500, 99, 1000, 408, 417, 999,
     600,
 ];
+
+/// Reason phrases, good and bad.
+const REASONS: &[&str] = &["", "Fine", "a \t\u{e9} ", "a\r\nX: y", "\0"];
 
 pub fn op(seed: Seed) -> Op {
     let [kind, a, b, c, d, _] = seed;
@@ -268,6 +271,7 @@ impl World {
             }
             Op::Reply(status, len, fields, room) => {
                 let content = vec![b'x'; *len];
+                self.prepared(*status, &content, FIELDS[*fields], *room);
                 let call = |c: &mut Connection, out: &mut [u8]| {
                     let fields = FIELDS[*fields].iter().copied();
                     c.reply(now, *status, fields, &content, out).map(|n| n as u64)
@@ -291,6 +295,7 @@ impl World {
                 }
             }
             Op::Respond(status, content, fields, room) => {
+                self.reason(*status, *content, FIELDS[*fields], REASONS[*room % REASONS.len()]);
                 let call = |c: &mut Connection, out: &mut [u8]| {
                     let fields = FIELDS[*fields].iter().copied();
                     c.respond(now, *status, fields, *content, out)
@@ -408,6 +413,83 @@ impl World {
         self.check();
     }
 
+    /// Fields that were checked before go out as those that are checked now, or as an error.
+    fn prepared(&self, status: u16, content: &[u8], fields: &[(&str, &str)], room: usize) {
+        let now = self.now();
+        let (mut one, mut other) = (self.conn.clone(), self.conn.clone());
+        let (mut out, mut same) = (vec![0; room], vec![0; room]);
+        let lines = fields.iter().copied();
+        match Prepared::<256>::new(lines.clone()) {
+            Ok(block) => {
+                let written = one.reply(now, status, lines, content, &mut out);
+                assert_eq!(other.reply(now, status, &block, content, &mut same), written);
+                assert_eq!(one, other);
+                let n = written.unwrap_or(0);
+                assert_eq!(out[..n], same[..n]);
+            }
+            // What the machine writes itself may well be among the fields of a call.
+            Err(SendError::Invalid(Part::Reserved)) => {}
+            Err(error) => {
+                let refused = one.reply(now, status, lines, content, &mut [0; 4096]);
+                assert!(refused.is_err(), "{error:?}, and sent all the same");
+            }
+        }
+    }
+
+    /// A reason phrase stands in its place, or nothing does.
+    fn reason(&self, status: u16, content: Content, fields: &[(&str, &str)], reason: &str) {
+        let (now, mut conn) = (self.now(), self.conn.clone());
+        let mut out = [0; 4096];
+        let lines = fields.iter().copied();
+        match conn.respond(now, (status, reason), lines.clone(), content, &mut out) {
+            Ok(started) => {
+                let mut heads = &out[..started.written];
+                let mut head = ResponseHead::parse(heads, &self.method).expect("a head of ours");
+                if head.status() == 100 {
+                    heads = &heads[head.as_bytes().len()..];
+                    head = ResponseHead::parse(heads, &self.method).expect("a head of ours");
+                }
+                assert_eq!(head.as_bytes().len(), heads.len(), "one line, and no more of them");
+                assert_eq!((head.status(), head.reason()), (status, reason.as_bytes()));
+            }
+            Err(error) => {
+                assert_eq!(conn, self.conn, "an error changes nothing: {error:?}");
+                let usual = conn.respond(now, status, lines, content, &mut out);
+                let bad = error == SendError::Invalid(Part::Reason);
+                assert!(usual == Err(error) || bad && reason.contains(char::is_control));
+            }
+        }
+    }
+
+    /// What fits, fits, with the end of the content behind it; and one octet more does not.
+    fn fits(&self) {
+        let now = self.now();
+        let sent = |len: usize, out: usize| {
+            let (mut conn, mut space) = (self.conn.clone(), vec![0; out]);
+            let moved = conn.send(now, &vec![b'x'; len], &mut space).expect("content that is open");
+            let open = matches!(self.outbound, Outbound::Open(_));
+            let rest = &mut space[moved.written..];
+            moved.taken == len && (!open || conn.finish(now, NO_FIELDS, rest).is_ok())
+        };
+        for out in [0, 7, 40, 300] {
+            let room = self.conn.fits(out);
+            let whole = match self.outbound {
+                Outbound::Length(left) => usize::try_from(left).unwrap_or(usize::MAX),
+                Outbound::Open(_) => usize::MAX,
+                _ => break,
+            };
+            if self.conn.wants().content {
+                assert!(room == 0 || sent(room.min(whole), out), "{room} do not fit into {out}");
+                assert!(room >= whole || !sent(room + 1, out), "more than {room} fit into {out}");
+            }
+        }
+        // Where output waits, there is room for a request only if there is room for a head.
+        if self.outbound == Outbound::Done && self.owed > 0 {
+            let room = |out| self.conn.fits(out);
+            assert_eq!((room(Connection::HEAD_ROOM), room(Connection::HEAD_ROOM + 1)), (0, 1));
+        }
+    }
+
     /// Nothing that the peer sends matters any more.
     fn gone(&self) -> bool {
         matches!(self.end, Some(End::Close(_) | End::Abort(_) | End::Tunnel))
@@ -502,6 +584,13 @@ impl World {
             c.emit_with(now, FIELDS[fields].iter().copied(), out).map(|n| n as u64)
         };
         let mut out = vec![0; room];
+        if FIELDS[fields].is_empty() {
+            let (mut one, mut other) = (before.clone(), before.clone());
+            let (mut plain, mut with) = (out.clone(), out.clone());
+            let written = one.emit(now, &mut plain).map(|n| n as u64);
+            assert_eq!(written, call(&mut other, &mut with));
+            assert_eq!((one, plain), (other, with), "emit, and emit_with without fields");
+        }
         match call(&mut self.conn, &mut out) {
             Ok(0) => assert!(!before.wants().emit, "there was something to say"),
             Ok(n) => {
@@ -638,6 +727,7 @@ impl World {
         if wants.emit {
             assert!(matches!(conn.clone().emit(self.now(), &mut out), Ok(n) if n > 0));
         }
+        self.fits();
         if wants.content {
             assert!(conn.clone().send(self.now(), b"x", &mut out).is_ok_and(|m| m.taken == 1));
         }
