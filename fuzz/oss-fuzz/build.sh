@@ -11,6 +11,8 @@ cd "$SRC/keepalive" 2> /dev/null || cd "$SRC"
 # shellcheck disable=SC2086 # options are words
 cargo fuzz build -O --debug-assertions ${CARGO_FUZZ_ARGS-}
 
+# shellcheck source=fuzz/longest
+. fuzz/longest
 release=fuzz/target/$(rustc -vV | sed -n 's/^host: //p')/release
 for source in fuzz/fuzz_targets/*.rs; do
     target=$(basename "$source" .rs)
@@ -18,10 +20,5 @@ for source in fuzz/fuzz_targets/*.rs; do
     cp fuzz/http.dict "$OUT/$target.dict"
     rm -f "$OUT/${target}_seed_corpus.zip"
     find "fuzz/corpus/$target" -name 'seed-*' | LC_ALL=C sort | zip -q -j "$OUT/${target}_seed_corpus.zip" -@
-    longest=2048
-    case $target in
-    pair) longest=160 ;;
-    server_ops | client_ops | split) longest=720 ;;
-    esac
-    printf '[libfuzzer]\nmax_len = %d\n' "$longest" > "$OUT/$target.options"
+    printf '[libfuzzer]\nmax_len = %d\n' "$(longest "$target")" > "$OUT/$target.options"
 done
