@@ -386,6 +386,8 @@ impl Fetching<'_> {
     }
 }
 
+const EXPECT: [(&str, &str); 2] = [("Host", "a"), ("Expect", "100-continue")];
+
 /// A client, until its stream is over.
 fn fetch(config: &client::Config, asking: Asking, stream: &[u8], cuts: &Cuts) -> Vec<Told> {
     let conn = client::Connection::new(config, NOW);
@@ -397,8 +399,7 @@ fn fetch(config: &client::Config, asking: Asking, stream: &[u8], cuts: &Cuts) ->
         "POST" if http10 => (&[("Host", "a")], Content::Length(20)),
         "POST" => {
             let content = if asking.unknown { Content::Unknown } else { Content::Length(20) };
-            let expect = [("Host", "a"), ("Expect", "100-continue")];
-            (&expect.clone()[..1 + usize::from(asking.expect)], content)
+            (&EXPECT[..1 + usize::from(asking.expect)], content)
         }
         _ => (&[("Host", "a")], Content::None),
     };
