@@ -135,6 +135,7 @@ fn worlds_come_to_a_good_end() {
 /// What must come up in the fixed worlds, or nothing is shown by their good end: retries, all that is
 /// noted as rare, and connections of each end that close for these reasons.
 fn each_kind_comes_up(stats: &Stats) {
+    drop(std::panic::take_hook());
     assert!(stats.retries >= 50, "hardly any retries: {}", stats.retries);
     assert_eq!(stats.rare.len(), 7, "a kind does not come up: {:?}", stats.rare);
     assert!(stats.rare.values().all(|&n| n >= 5), "hardly ever comes up: {:?}", stats.rare);

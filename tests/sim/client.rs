@@ -27,13 +27,6 @@ struct Flight {
     rested: bool,
 }
 
-impl Flight {
-    /// The status, where some machine answered and not the application; else 0.
-    fn own_status(&self) -> u16 {
-        if self.own { self.status } else { 0 }
-    }
-}
-
 #[derive(Debug)]
 struct Upload {
     id: u32,
@@ -309,7 +302,7 @@ impl Client {
                     && let Some(verdict) = m.retry(0)
                     && (head.status() == 408 || verdict.allows(true))
                 {
-                    flight.again = sh.judge(now, id, flight.attempt, flight.own_status(), verdict);
+                    flight.again = sh.judge(now, id, flight.attempt, verdict);
                 }
             }
             Event::Content(octets) => {
@@ -408,7 +401,7 @@ impl Client {
                 continue;
             }
             let verdict = m.retry(i - first).expect("a verdict on each request");
-            if !sh.judge(now, flight.id, flight.attempt, flight.own_status(), verdict) {
+            if !sh.judge(now, flight.id, flight.attempt, verdict) {
                 sh.finish(now, flight.id, Outcome::Failed(kind));
             }
         }
@@ -425,7 +418,7 @@ impl Client {
             }
             assert!(aborted, "closed, and {flight:?} was never ended: {:?}", self.port.m);
             let verdict = self.port.m.retry(i - first).expect("a verdict on each request");
-            if !sh.judge(now, flight.id, flight.attempt, flight.own_status(), verdict) {
+            if !sh.judge(now, flight.id, flight.attempt, verdict) {
                 sh.finish(now, flight.id, Outcome::Collateral);
             }
         }

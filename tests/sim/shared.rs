@@ -132,12 +132,9 @@ impl Shared {
         );
     }
 
-    /// The client's verdict on an attempt that failed, or to which a machine has answered: with this status,
-    /// or with none. Tells whether it is made again.
-    pub fn judge(&mut self, now: u64, id: u32, attempt: usize, own: u16, verdict: Retry) -> bool {
+    /// The client's verdict on an attempt that failed. Tells whether it is made again.
+    pub fn judge(&mut self, now: u64, id: u32, attempt: usize, verdict: Retry) -> bool {
         say!(self, now, "client: verdict on {id}.{attempt}: {verdict:?}");
-        // A relay that timed the request out cannot vouch for the origin.
-        let relayed = self.w.relay && own == 408;
         let record = &mut self.records[id as usize];
         let this = &mut record.attempts[attempt];
         this.verdict = Some(verdict);
@@ -145,7 +142,7 @@ impl Shared {
         assert!(!odd, "{id}.{attempt} failed though nothing went wrong: {verdict:?}");
         let again = verdict.allows(true) && attempt < 4;
         assert_eq!(verdict.idempotent, self.jobs[id as usize].is_idempotent(), "request {id}");
-        let lied = verdict.verdict == Verdict::Safe && this.executed > 0 && !relayed;
+        let lied = verdict.verdict == Verdict::Safe && this.executed > 0;
         assert!(
             !lied,
             "S5: request {id}.{attempt} was executed, and is said to be safe: {verdict:?}"
