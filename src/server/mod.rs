@@ -263,7 +263,10 @@ impl Connection {
         match self.rx {
             Rx::Linger { .. } => self.enter(Rx::Over),
             // S6.5: a response to a client that half-closed is finished, unless set otherwise.
-            _ if self.config.aborts_on_eof() && self.rx != Rx::Tunnel && self.tx != Tx::Quiet => {
+            _ if self.config.aborts_on_eof()
+                && !matches!(self.rx, Rx::Tunnel)
+                && self.tx != Tx::Quiet =>
+            {
                 self.give_up(CloseReason::PeerClosed, Some(Kind::IncompleteContent));
             }
             _ => {}

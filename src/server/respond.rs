@@ -215,7 +215,7 @@ impl Connection {
             };
             self.enter(rx);
         }
-        if tunnel && self.rx == Rx::Whole {
+        if tunnel && matches!(self.rx, Rx::Whole) {
             self.enter(Rx::Tunnel);
         }
         self.turn(now);

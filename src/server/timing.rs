@@ -9,7 +9,7 @@ use crate::time::Instant;
 
 impl Connection {
     /// What is due next.
-    #[inline]
+    #[inline(always)]
     pub(super) fn next_deadline(&self) -> Option<Deadline> {
         let c = &self.config;
         if matches!(self.rx, Rx::Idle { .. })
@@ -34,7 +34,7 @@ impl Connection {
         if self.is_ended() {
             return None;
         }
-        if self.rx == Rx::Tunnel {
+        if matches!(self.rx, Rx::Tunnel) {
             return self.write_stall();
         }
         self.all_rows()
