@@ -290,7 +290,8 @@ impl Connection {
         self.moved = self.moved.max(now);
         // The wait for the response begins when the request is flushed, and so does idleness where
         // the response was over before.
-        let waits = matches!((&self.rx, &self.tx), (Rx::Await, _) | (Rx::Idle, Tx::Quiet));
+        let waits =
+            matches!((&self.rx, &self.tx), (Rx::Await | Rx::Head(_), _) | (Rx::Idle, Tx::Quiet));
         if self.owed == 0 && waits {
             self.touch(now);
         }
