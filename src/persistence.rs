@@ -328,6 +328,47 @@ mod tables {
         assert!(used.iter().all(|&n| n > 0), "dead row: {used:?}");
     }
 
+    /// S2.1 to S2.5 read in groups, from what leaves nothing to be asked to what is a mere wish. What the
+    /// exchange itself says comes before what the connection says, and EOF, which ends it anyway, is last.
+    fn client_slowly(f: K) -> Option<CloseReason> {
+        use CloseReason as R;
+        let first = |group: &[(K, R)]| group.iter().find(|r| f.has(r.0)).map(|r| r.1);
+        let left_http = [(K::tunnel, R::Tunnel), (K::invalid, R::ResponseInvalid)];
+        let said = [
+            (K::sent_close, R::SentClose),
+            (K::close, R::ResponseClose),
+            (K::options_bad, R::OptionsInvalid),
+        ];
+        let no_end = [(K::undelimited, R::UntilClose)];
+        let old = f.has(K::http10) && !f.has(K::keep_alive);
+        let doubtful = [(K::coding_unsafe, R::CodingDoubtful)];
+        let went_wrong = [
+            (K::timed_out, R::RequestTimeout),
+            (K::stopped, R::RequestStopped),
+            (K::idle408, R::Idle408),
+            (K::surplus, R::Surplus),
+        ];
+        let hints = [(K::zero_timeout, R::KeepAliveZero), (K::zero_max, R::KeepAliveMax)];
+        let ours = [
+            (K::discard, R::DiscardLimit),
+            (K::application, R::Application),
+            (K::draining, R::Draining),
+            (K::limit, R::RequestLimit),
+            (K::lifetime, R::Lifetime),
+            (K::pressure, R::Pressure),
+        ];
+        let closed = [(K::eof, R::PeerClosed)];
+        first(&left_http)
+            .or_else(|| first(&said))
+            .or_else(|| first(&no_end))
+            .or_else(|| old.then_some(R::Http10Response))
+            .or_else(|| first(&doubtful))
+            .or_else(|| first(&went_wrong))
+            .or_else(|| first(&hints))
+            .or_else(|| first(&ours))
+            .or_else(|| first(&closed))
+    }
+
     #[test]
     fn client_rows_decide_every_combination_of_facts() {
         let mut used = vec![0u64; CLIENT.len()];
@@ -338,6 +379,7 @@ mod tables {
                 used[row] += 1;
             }
             assert_eq!(client(f), row.map(|r| CLIENT[r].0));
+            assert_eq!(client(f), client_slowly(f), "{bits:#b}");
             // Persistence is exactly the absence of every reason; keep-alive alone changes nothing.
             let harmless = K::keep_alive.0 | if f.has(K::keep_alive) { K::http10.0 } else { 0 };
             assert_eq!(client(f).is_none(), bits & !harmless == 0, "{bits:#b}");

@@ -241,6 +241,33 @@ fn judged(method: &str, lost: Lost) -> Retry {
     conn.retry(0).expect("a verdict")
 }
 
+/// S5: on a connection that was used before, it is that that is told, whatever is set for fresh ones.
+#[test]
+fn the_reason_of_a_verdict_is_the_first_that_holds() {
+    for (used, reason) in [
+        (true, "an idle connection was closed as it was used"),
+        (false, "set so for fresh connections"),
+    ] {
+        let config = client::Config::direct().retry_fresh(true);
+        let mut conn = client::Connection::new(&config, ZERO);
+        let ask = |conn: &mut client::Connection| {
+            let (host, mut out) = ([("Host", "a")], [0; 200]);
+            let sent = conn.request(ZERO, "GET", "/", host, Content::None, &mut out).expect("fine");
+            conn.transmitted(ZERO, sent.written as u64);
+        };
+        ask(&mut conn);
+        if used {
+            conn.receive(ZERO, b"HTTP/1.1 204 No Content\r\n\r\n", usize::MAX);
+            conn.receive(ZERO, b"", usize::MAX);
+            conn.checkout(ZERO, Io::Nothing, b"");
+            ask(&mut conn);
+        }
+        conn.lost(ZERO, Lost::Reset);
+        let retry = conn.retry(0).expect("a verdict");
+        assert_eq!((retry.verdict, retry.reason()), (Verdict::IfIdempotent, reason));
+    }
+}
+
 /// S5: the verdict, and what it allows to whom.
 #[test]
 fn a_verdict_allows_what_it_says() {

@@ -347,6 +347,12 @@ mod tests {
             // Differences that are the same in all words do not cancel out.
             for bit in [1, 2, 4, 8, 16, 64] {
                 assert!(!like(&known.map(|b| b ^ bit), known), "{bit}");
+                for (a, b) in (0..N).flat_map(|a| (0..a).map(move |b| (a, b))) {
+                    let mut v = *known;
+                    v[a] ^= bit;
+                    v[b] ^= bit;
+                    assert!(!like(&v, known), "{bit} at {a} and {b}");
+                }
             }
         }
         check(b"via");

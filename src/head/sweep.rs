@@ -473,6 +473,9 @@ mod tests {
         let name = |len| [start, &"n".repeat(len), ": v\r\nA: b\r\n\r\n"].concat();
         assert_eq!(known(&name(255), 0, false), 2);
         assert_eq!(known(&name(256), 0, false), 0);
+        let slow = |len: usize| [start, "1", &"n".repeat(len - 1), ": v\r\nA: b\r\n\r\n"].concat();
+        assert_eq!(known(&slow(255), 0, false), 2);
+        assert_eq!(known(&slow(256), 0, false), 0);
         let bare = [start, "X_1: no\nA: b\r\n\r\n"].concat();
         assert_eq!(known(&bare, 0, true), 0);
         let cut = [start, "A: b\r\nC: d\r\n\r\n"].concat();

@@ -828,14 +828,15 @@ struct KeepAliveHints {
     max: Option<u64>,
 }
 
-/// S2.2. A value in quotes is not 1*DIGIT and is ignored like other junk.
+/// S2.2. A value in quotes is not 1*DIGIT and is ignored like other junk. The grammar is that of RFC 2068,
+/// whose §2.1 lets white space stand around every separator, `=` among them.
 fn keep_alive_hints(fields: &[Field]) -> KeepAliveHints {
     let mut hints = KeepAliveHints::default();
     for value in values(fields, "keep-alive") {
         for member in split_list(&value) {
             let Some(equals) = member.iter().position(|b| *b == b'=') else { continue };
-            let Some(number) = saturating_decimal(&member[equals + 1..]) else { continue };
-            let name = member[..equals].to_ascii_lowercase();
+            let Some(number) = saturating_decimal(trim(&member[equals + 1..])) else { continue };
+            let name = trim(&member[..equals]).to_ascii_lowercase();
             let hint = match name.as_slice() {
                 b"timeout" => &mut hints.timeout,
                 b"max" => &mut hints.max,
