@@ -391,7 +391,7 @@ impl Connection {
     /// Content arrived, or went past.
     #[inline]
     pub(super) fn content_came(&mut self, now: Instant, n: u64) {
-        self.flags &= !is::EXPECT;
+        self.expect_no_more(now);
         self.touch(now);
         if self.config.min_rate > 0 {
             let earned = n.saturating_mul(1_000_000) / u64::from(self.config.min_rate);
@@ -399,10 +399,19 @@ impl Connection {
         }
     }
 
-    /// Back-pressure, if there was any, is over, and so is the wait for an application that had yet to ask
-    /// for the content: the peer gets its time back.
+    /// Nobody waits for a 100 any more: it is out, or content comes without it.
+    #[inline]
+    pub(super) fn expect_no_more(&mut self, now: Instant) {
+        if self.flags & is::EXPECT != 0 {
+            self.resume(now);
+            self.flags &= !is::EXPECT;
+        }
+    }
+
+    /// What the peer had to wait for is over, if there was anything: back-pressure, an application that had
+    /// yet to ask for the content, or a 100 that had yet to go out. The peer gets its time back.
     pub(super) fn resume(&mut self, now: Instant) {
-        if self.flags & is::PAUSED != 0 || matches!(self.rx, Rx::Held(_)) {
+        if self.flags & is::PAUSED != 0 || matches!(self.rx, Rx::Held(_)) || self.is_100_due() {
             self.flags &= !is::PAUSED;
             let waited = now.since(self.since).as_micros() as u64;
             self.rate = self.rate.plus_micros(waited);

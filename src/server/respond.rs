@@ -86,7 +86,8 @@ impl Connection {
         w.put(b"\r\n");
         let written = w.finish()?;
         if status == 100 {
-            self.flags &= !is::EXPECT & !is::UNTOLD;
+            self.expect_no_more(now);
+            self.flags &= !is::UNTOLD;
         }
         self.wrote(now, written as u64);
         Ok(written)
@@ -195,7 +196,8 @@ impl Connection {
         // From here on nothing fails.
         self.facts = facts;
         self.verdict = verdict;
-        self.flags &= !is::EXPECT & !is::UNTOLD;
+        self.expect_no_more(now);
+        self.flags &= !is::UNTOLD;
         self.wrote(now, written as u64);
         let sending = Outbound::of(plan);
         self.tx = match (tunnel, sending.is_done()) {
@@ -412,9 +414,8 @@ impl Connection {
         if own {
             self.tx = Tx::Done;
         } else {
-            self.flags &= !is::EXPECT & !is::UNTOLD;
-            self.touch(now);
-            self.rate = self.rate.max(now);
+            self.expect_no_more(now);
+            self.flags &= !is::UNTOLD;
         }
         self.wrote(now, written as u64);
         Ok(written)

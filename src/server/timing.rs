@@ -47,12 +47,13 @@ impl Connection {
         let idle = matches!(self.rx, Rx::Idle { .. });
         let linger = matches!(self.rx, Rx::Linger { .. });
         let paused = has(is::PAUSED);
+        let waits = paused || self.is_100_due();
         let wanted = match self.rx {
-            Rx::Reading(body) => body.remaining() != Some(0) && !self.is_100_due(),
+            Rx::Reading(body) => body.remaining() != Some(0),
             Rx::Discard(_) => true,
             _ => false,
-        } && !paused;
-        let receiving = matches!(self.rx, Rx::Head(_) | Rx::Reading(_) | Rx::Discard(_)) && !paused;
+        } && !waits;
+        let receiving = matches!(self.rx, Rx::Head(_) | Rx::Reading(_) | Rx::Discard(_)) && !waits;
         let retiring = persistence::server(self.facts.only(SERVER_STICKY)).is_some();
         let draining = self.facts.has(ServerFacts::draining);
         let quiet = match self.teardown() {
