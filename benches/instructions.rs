@@ -117,6 +117,27 @@ fn client_cycle(turns: u32) {
     }
 }
 
+/// Content, read to its end: `receive` says how many octets it consumed, and whether that was the end.
+fn to_the_end(bytes: &[u8], mut receive: impl FnMut(&[u8]) -> (usize, bool)) {
+    let mut unread = black_box(bytes);
+    loop {
+        let (consumed, end) = receive(unread);
+        unread = &unread[consumed..];
+        if end {
+            break;
+        }
+    }
+}
+
+/// A head that comes in steps of this size: `receive` says whether it is whole.
+fn in_steps(head: &[u8], step: usize, mut receive: impl FnMut(&[u8]) -> bool) {
+    let mut end = 0;
+    while end < head.len() {
+        end = (end + step).min(head.len());
+        assert!(receive(black_box(&head[..end])) == (end == head.len()));
+    }
+}
+
 fn chunked(turns: u32, size: usize) {
     let bytes = inputs::chunked(size);
     let mut reading = idle();
@@ -124,18 +145,17 @@ fn chunked(turns: u32, size: usize) {
     reading.read_content(NOW);
     for _ in 0..turns {
         let mut conn = black_box(&reading).clone();
-        let mut unread = black_box(&bytes[..]);
-        loop {
+        to_the_end(&bytes, |unread| {
             let step = conn.receive(NOW, unread, usize::MAX);
-            unread = &unread[step.consumed..];
             match step.event {
                 Some(server::Event::Content(piece)) => {
                     black_box(piece);
+                    (step.consumed, false)
                 }
-                Some(server::Event::End(_)) => break,
+                Some(server::Event::End(_)) => (step.consumed, true),
                 event => panic!("{event:?}"),
             }
-        }
+        });
     }
 }
 
@@ -146,32 +166,27 @@ fn chunked_response(turns: u32, size: usize) {
     black_box(reading.receive(NOW, head, usize::MAX).consumed);
     for _ in 0..turns {
         let mut conn = black_box(&reading).clone();
-        let mut unread = black_box(&bytes[..]);
-        loop {
+        to_the_end(&bytes, |unread| {
             let step = conn.receive(NOW, unread, usize::MAX);
-            unread = &unread[step.consumed..];
             match step.event {
                 Some(client::Event::Content(piece)) => {
                     black_box(piece);
+                    (step.consumed, false)
                 }
-                Some(client::Event::End(_)) => break,
+                Some(client::Event::End(_)) => (step.consumed, true),
                 event => panic!("{event:?}"),
             }
-        }
+        });
     }
 }
 
 fn drip_response(turns: u32, step: usize) {
     let waiting = waiting();
-    let head = inputs::RESPONSE;
     for _ in 0..turns {
         let mut conn = black_box(&waiting).clone();
-        let mut end = 0;
-        while end < head.len() {
-            end = (end + step).min(head.len());
-            let step = conn.receive(NOW, black_box(&head[..end]), usize::MAX);
-            assert!(step.event.is_some() == (end == head.len()));
-        }
+        in_steps(inputs::RESPONSE, step, |bytes| {
+            conn.receive(NOW, bytes, usize::MAX).event.is_some()
+        });
     }
 }
 
@@ -180,12 +195,7 @@ fn drip(turns: u32, step: usize) {
     let idle = idle();
     for _ in 0..turns {
         let mut conn = black_box(&idle).clone();
-        let mut end = 0;
-        while end < head.len() {
-            end = (end + step).min(head.len());
-            let step = conn.receive(NOW, black_box(&head[..end]), usize::MAX);
-            assert!(step.event.is_some() == (end == head.len()));
-        }
+        in_steps(&head, step, |bytes| conn.receive(NOW, bytes, usize::MAX).event.is_some());
     }
 }
 

@@ -332,13 +332,7 @@ impl Config {
     }
 
     pub(crate) const fn trailer_rules(&self) -> Rules {
-        Rules {
-            what: What::Trailers,
-            max: self.max_trailers,
-            bare_lf: false,
-            unfold: false,
-            ..self.head_rules()
-        }
+        Rules { max: self.max_trailers, bare_lf: false, ..self.head_rules() }
     }
 
     /// How long the connection is usable after a response with this `timeout`: S2.3. Zero means that

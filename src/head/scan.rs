@@ -14,12 +14,11 @@ use crate::error::{Fault, Kind};
 use crate::grammar;
 use crate::limits;
 
-/// What is being read.
+/// Whose head is being read.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub(crate) enum What {
     Request,
     Response,
-    Trailers,
 }
 
 /// Bounds and lenience of a scan.
@@ -338,7 +337,7 @@ impl Scan {
     fn start(&mut self, line: &[u8], end: usize, rules: &Rules) -> Result<(), Fault> {
         match rules.what {
             What::Request => self.request_line(line, rules)?,
-            What::Response | What::Trailers => self.status_line(line)?,
+            What::Response => self.status_line(line)?,
         }
         self.begin(end);
         Ok(())
@@ -355,7 +354,7 @@ impl Scan {
     pub(super) fn plain_start(&mut self, line: &[u8], rules: &Rules) -> bool {
         match rules.what {
             What::Request => self.plain_request_line(line, rules),
-            What::Response | What::Trailers => {
+            What::Response => {
                 line.last().is_some_and(|b| (b' '..0x7f).contains(b))
                     && self.status_line(line).is_ok()
             }

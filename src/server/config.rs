@@ -1,7 +1,7 @@
 //! Settings of a server's connections: each with its default, and what it risks.
 
 use crate::head::request::{self, Demands};
-use crate::head::scan::{Rules, What};
+use crate::head::scan::Rules;
 use crate::limits;
 use crate::time::{Span, Tick};
 use core::time::Duration;
@@ -339,7 +339,7 @@ impl Config {
     }
 
     pub(crate) const fn trailer_rules(&self) -> Rules {
-        Rules { what: What::Trailers, max: self.max_trailers, ..self.head_rules() }
+        Rules { max: self.max_trailers, ..self.head_rules() }
     }
 
     pub(crate) const fn rate_grace(&self) -> Span {

@@ -6,7 +6,9 @@ use keepalive::testkit::{
     Clock, Net, Pipe, Report, Request, Response, Rule, Script, Source, Stream, Trial, Watch,
     Weather, strategy,
 };
-use keepalive::{Content, Instant, RequestHead, client as core_client, server as core_server};
+use keepalive::{
+    Content, Instant, Kind, RequestHead, client as core_client, server as core_server,
+};
 use proptest::prelude::*;
 use proptest::test_runner::{RngAlgorithm, TestError, TestRng, TestRunner};
 
@@ -43,28 +45,20 @@ proptest! {
         lengths in strategy::cuts(9),
         pauses in strategy::schedule(),
     ) {
-        let mut now = Instant::from_millis(5);
         let config = core_server::Config::origin().head(std::time::Duration::from_secs(1 << 20));
-        let mut conn = core_server::Connection::new(&config, now);
-        let (mut unread, mut found) = (Vec::new(), None);
-        let mut pauses = pauses.iter().cycle();
-        for piece in strategy::cut(&octets, &lengths) {
-            now = now + pauses.next().copied().unwrap_or_default();
-            unread.extend_from_slice(piece);
-            loop {
-                let step = conn.receive(now, &unread, usize::MAX);
-                match step.event {
-                    Some(core_server::Event::Failed(f)) => found = found.or(Some(f.kind)),
-                    Some(core_server::Event::Request(_)) => conn.read_content(now),
-                    None => {
-                        unread.drain(..step.consumed);
-                        break;
-                    }
-                    Some(_) => {}
+        let mut conn = core_server::Connection::new(&config, BEGIN);
+        let found = failure(&octets, &lengths, &pauses, |now, unread| {
+            let step = conn.receive(now, unread, usize::MAX);
+            let (more, kind) = match step.event {
+                Some(core_server::Event::Failed(f)) => (true, Some(f.kind)),
+                Some(core_server::Event::Request(_)) => {
+                    conn.read_content(now);
+                    (true, None)
                 }
-                unread.drain(..step.consumed);
-            }
-        }
+                event => (event.is_some(), None),
+            };
+            (step.consumed, more, kind)
+        });
         prop_assert_eq!(found, Some(flaw.kind), "{}", flaw.name);
     }
 
@@ -74,30 +68,47 @@ proptest! {
         lengths in strategy::cuts(9),
         pauses in strategy::schedule(),
     ) {
-        let mut now = Instant::from_millis(5);
-        let mut conn = core_client::Connection::new(&core_client::Config::direct(), now);
+        let mut conn = core_client::Connection::new(&core_client::Config::direct(), BEGIN);
         let host = [("Host", "a")];
-        let sent = conn.request(now, "GET", "/", host, Content::None, &mut [0; 99]);
-        conn.transmitted(now, sent.expect("a request").written as u64);
-        let (mut unread, mut found) = (Vec::new(), None);
-        let mut pauses = pauses.iter().cycle();
-        for piece in strategy::cut(&octets, &lengths) {
-            now = now + pauses.next().copied().unwrap_or_default();
-            unread.extend_from_slice(piece);
-            loop {
-                let step = conn.receive(now, &unread, usize::MAX);
-                let over = step.event.is_none();
-                if let Some(core_client::Event::Failed(f)) = step.event {
-                    found = found.or(Some(f.kind));
-                }
-                unread.drain(..step.consumed);
-                if over {
-                    break;
-                }
-            }
-        }
+        let sent = conn.request(BEGIN, "GET", "/", host, Content::None, &mut [0; 99]);
+        conn.transmitted(BEGIN, sent.expect("a request").written as u64);
+        let found = failure(&octets, &lengths, &pauses, |now, unread| {
+            let step = conn.receive(now, unread, usize::MAX);
+            let (more, kind) = match step.event {
+                Some(core_client::Event::Failed(f)) => (true, Some(f.kind)),
+                event => (event.is_some(), None),
+            };
+            (step.consumed, more, kind)
+        });
         prop_assert_eq!(found, Some(flaw.kind), "{}", flaw.name);
     }
+}
+
+const BEGIN: Instant = Instant::from_millis(5);
+
+/// What a connection finds first in octets that come in pieces, with pauses. `receive` says how many it
+/// consumed, whether there may be more to say, and what has failed.
+fn failure(
+    octets: &[u8],
+    lengths: &[usize],
+    pauses: &[std::time::Duration],
+    mut receive: impl FnMut(Instant, &[u8]) -> (usize, bool, Option<Kind>),
+) -> Option<Kind> {
+    let (mut now, mut unread, mut found) = (BEGIN, Vec::new(), None);
+    let mut pauses = pauses.iter().cycle();
+    for piece in strategy::cut(octets, lengths) {
+        now = now + pauses.next().copied().unwrap_or_default();
+        unread.extend_from_slice(piece);
+        loop {
+            let (consumed, more, kind) = receive(now, &unread);
+            unread.drain(..consumed);
+            found = found.or(kind);
+            if !more {
+                break;
+            }
+        }
+    }
+    found
 }
 
 /// A bug that shows only where the machine itself has to say something: what is left of the peer is
